@@ -1,0 +1,127 @@
+//! `[region.NAME.admission]`: how logins are let in.
+
+use std::time::Duration;
+
+use crate::report::Problem;
+use crate::section::Section;
+use crate::settings;
+use crate::suggest::did_you_mean;
+
+/// How logins are let in to a pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admission {
+    /// Bounds of the logins in flight.
+    pub in_flight: InFlight,
+    /// Logins started per second at most, more than 0. Default: no such ceiling.
+    pub logins_per_second: Option<f64>,
+    /// Who sets the cap. Default: `fixed`.
+    pub mode: Mode,
+    /// How long a login is held, in the hope of its turn, before its browser is sent to wait: 0 s to 30 s.
+    /// Default: 2 s.
+    pub hold: Duration,
+    /// How long a place in the room is kept: 10 min to 24 h. Default: 4 h.
+    pub ticket_lifetime: Duration,
+    /// How long a sealed login may wait in the browser: 1 min to 4 h. Default: 30 min.
+    pub seal_lifetime: Duration,
+    /// How long an admitted pupil may log in without waiting again: 10 s to 1 h. Default: 5 min.
+    pub pass_lifetime: Duration,
+    /// How many logins a pass is good for, mistyped passwords included: 1 to 20. Default: 3.
+    pub pass_tries: u32,
+    /// The largest body of a login, in bytes; written with a unit, from `"1KiB"` to `"1MiB"`. Default: `"64KiB"`.
+    pub max_body: usize,
+}
+
+/// Bounds of the logins in flight at a pool, over all its backends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InFlight {
+    /// At least this many are let in: 1 to `max`. Default: 4, or `max` if that is less.
+    pub min: u32,
+    /// Never more than this many: `min` to 100,000. Default: 512.
+    pub max: u32,
+}
+
+/// Who sets the cap on logins in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The operator: the cap is `in_flight.max`.
+    Fixed,
+    /// The door is closed: nobody is let in, everybody keeps their place.
+    Closed,
+}
+
+impl Mode {
+    fn parse(written: &str) -> Result<Self, Problem> {
+        match written {
+            "fixed" => Ok(Self::Fixed),
+            "closed" => Ok(Self::Closed),
+            "adaptive" | "observe" => Err(Problem::new(format!(
+                "mode `{written}` is not available in this version"
+            ))
+            .help("use `fixed`, which holds the cap at in_flight.max")),
+            _ => Err(Problem::new(format!("unknown mode `{written}`"))
+                .help(did_you_mean(written, &["fixed", "closed"]))),
+        }
+    }
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self {
+            in_flight: settings::IN_FLIGHT,
+            logins_per_second: None,
+            mode: settings::MODE,
+            hold: settings::HOLD.default,
+            ticket_lifetime: settings::TICKET_LIFETIME.default,
+            seal_lifetime: settings::SEAL_LIFETIME.default,
+            pass_lifetime: settings::PASS_LIFETIME.default,
+            pass_tries: settings::PASS_TRIES.default,
+            max_body: settings::MAX_BODY.default.bytes(),
+        }
+    }
+}
+
+pub(crate) fn read(mut section: Section<'_, '_>) -> Admission {
+    let in_flight = read_in_flight(section.take_section("in_flight"));
+    let admission = Admission {
+        in_flight,
+        logins_per_second: section.take_optional("logins_per_second", &settings::LOGINS_PER_SECOND),
+        mode: section
+            .take_text("mode", "`fixed` or `closed`", Mode::parse)
+            .map_or(settings::MODE, |mode| mode.value),
+        hold: section.take(&settings::HOLD),
+        ticket_lifetime: section.take(&settings::TICKET_LIFETIME),
+        seal_lifetime: section.take(&settings::SEAL_LIFETIME),
+        pass_lifetime: section.take(&settings::PASS_LIFETIME),
+        pass_tries: section.take(&settings::PASS_TRIES),
+        max_body: section.take(&settings::MAX_BODY).bytes(),
+    };
+    section.finish();
+    admission
+}
+
+fn read_in_flight(mut section: Section<'_, '_>) -> InFlight {
+    let min = section.take_optional("min", &settings::IN_FLIGHT_RANGE);
+    let max = section.take_optional("max", &settings::IN_FLIGHT_RANGE);
+    let bounds = match (min, max) {
+        (None, max) => {
+            let max = max.unwrap_or(settings::IN_FLIGHT.max);
+            InFlight {
+                min: settings::IN_FLIGHT.min.min(max),
+                max,
+            }
+        }
+        (Some(min), None) => InFlight {
+            min,
+            max: settings::IN_FLIGHT.max.max(min),
+        },
+        (Some(min), Some(max)) => InFlight { min, max },
+    };
+    if bounds.min > bounds.max {
+        let InFlight { min, max } = bounds;
+        section.mistake(Problem::new(format!(
+            "`in_flight.min` is {min}, more than `in_flight.max`, which is {max}"
+        )));
+    }
+    section.finish();
+    bounds
+}

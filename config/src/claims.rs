@@ -1,0 +1,90 @@
+//! What only one may have: hosts, backends and listening addresses.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use crate::address::{clash, leads_to};
+use crate::host::Host;
+use crate::place::{Place, Placed};
+use crate::report::{Problem, Report};
+
+/// Everything claimed so far. A second claim is a mistake that names the place of the first.
+#[derive(Debug)]
+pub(crate) struct Claims<'r> {
+    report: &'r Report,
+    hosts: HashMap<Host, Place>,
+    backends: HashMap<SocketAddr, (String, Place)>,
+    listens: Vec<(&'static str, Placed<SocketAddr>)>,
+}
+
+impl<'r> Claims<'r> {
+    pub(crate) fn new(report: &'r Report) -> Self {
+        Self {
+            report,
+            hosts: HashMap::new(),
+            backends: HashMap::new(),
+            listens: Vec::new(),
+        }
+    }
+
+    /// An address to listen on, claimed by `key`. All of these come before the first backend.
+    pub(crate) fn listen(&mut self, key: &'static str, address: &Placed<SocketAddr>) {
+        if let Some((other, taken)) = self
+            .listens
+            .iter()
+            .find(|(_, taken)| clash(address.value, taken.value))
+        {
+            let message = format!(
+                "`{key}` cannot have {}: `{other}` has {} at {}",
+                address.value, taken.value, taken.place
+            );
+            self.report.add(&address.place, Problem::new(message));
+        }
+        self.listens.push((key, address.clone()));
+    }
+
+    /// Whether the host is still free for a school.
+    pub(crate) fn host(&mut self, host: &Placed<Host>) -> bool {
+        if let Some(taken) = self.hosts.get(&host.value) {
+            let message = format!(
+                "the host `{}` belongs to another school, at {taken}",
+                host.value
+            );
+            self.report.add(&host.place, Problem::new(message));
+            return false;
+        }
+        self.hosts.insert(host.value.clone(), host.place.clone());
+        true
+    }
+
+    /// A backend of `pool`.
+    pub(crate) fn backend(&mut self, pool: &str, backend: &Placed<SocketAddr>) {
+        let address = backend.value;
+        if let Some((key, _)) = self
+            .listens
+            .iter()
+            .find(|(_, listen)| leads_to(address, listen.value))
+        {
+            let message =
+                format!("the backend {address} is this gateway itself, listening by `{key}`");
+            self.report.add(&backend.place, Problem::new(message));
+        }
+        match self.backends.get(&address) {
+            None => {
+                self.backends
+                    .insert(address, (pool.to_owned(), backend.place.clone()));
+            }
+            Some((other, place)) if other == pool => {
+                let message = format!("the backend {address} is in this pool already, at {place}");
+                self.report.add(&backend.place, Problem::new(message));
+            }
+            Some((other, place)) => {
+                let message =
+                    format!("the backend {address} is in the pool `{other}` already, at {place}");
+                let problem = Problem::new(message)
+                    .help("two rooms would each fill it to their own cap; schools on one server belong in one region");
+                self.report.add(&backend.place, problem);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The whole file.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use crate::claims::Claims;
+use crate::desk::{self, Desk};
+use crate::edge::{self, Edge};
+use crate::file::{self, Unreadable};
+use crate::mistake::{Mistake, Mistakes};
+use crate::region::{self, Region};
+use crate::report::{Problem, Report};
+use crate::section::{Reading, Section};
+use crate::source::Source;
+use crate::state::{self, State};
+
+/// A configuration without mistakes.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[edge]`: where pupils come in.
+    pub edge: Edge,
+    /// `[desk]`: where operators look.
+    pub desk: Desk,
+    /// `[state]`: what outlives a restart.
+    pub state: State,
+    /// `[region.NAME]`, at least one, in the order of the file.
+    pub regions: Vec<Region>,
+}
+
+/// Reads a configuration and the files it names.
+///
+/// # Errors
+/// Every mistake found, not only the first, sorted by place. When the TOML syntax itself is broken only that is
+/// reported, since the rest cannot be trusted.
+pub fn load(path: &Path) -> Result<Config, Mistakes> {
+    match file::read_text(path) {
+        Ok(text) => load_str(path, &text),
+        Err(Unreadable { problem, place }) => {
+            let place = place.unwrap_or_else(|| Source::new(path, "").place(0));
+            Err(Mistakes::one(Mistake::new(&place, problem)))
+        }
+    }
+}
+
+/// Like [`load`] for a text at hand. `name` stands for its file: mistakes are reported there, and paths are relative
+/// to its folder.
+pub fn load_str(name: impl AsRef<Path>, text: &str) -> Result<Config, Mistakes> {
+    let file = name.as_ref();
+    let source = Source::new(file, text);
+    let table = parse(&source)?;
+    let report = Report::default();
+    let config = read(
+        Section::root(
+            Reading {
+                source: &source,
+                report: &report,
+            },
+            table,
+        ),
+        file,
+    );
+    report.finish(file).map_or(Ok(config), Err)
+}
+
+fn parse<'t>(source: &Source<'t>) -> Result<DeTable<'t>, Mistakes> {
+    let (table, errors) = DeTable::parse_recoverable(source.text());
+    let report = Report::default();
+    let mut reported = HashSet::new();
+    for error in errors {
+        let place = source.place(error.span().map_or(0, |span| span.start));
+        // What follows on the same line is the same mistake, seen again after the parser has found its feet.
+        if reported.insert(place.line) {
+            report.add(
+                &place,
+                Problem::new(format!("not valid TOML: {}", error.message())),
+            );
+        }
+    }
+    report
+        .finish(source.file())
+        .map_or(Ok(table.into_inner()), Err)
+}
+
+/// The listening addresses come first, so that backends can be compared with them.
+fn read(mut root: Section<'_, '_>, file: &Path) -> Config {
+    let mut claims = Claims::new(root.report());
+    let edge = edge::read(root.take_section("edge"), file, &mut claims);
+    let desk = desk::read(root.take_section("desk"), &mut claims);
+    let state = state::read(root.take_section("state"), file);
+    if !root.has("region") {
+        let problem = Problem::new("there is no region")
+            .help("begin one with [region.NAME], its backends and its schools");
+        root.mistake(problem);
+    }
+    let regions = root
+        .take_named_sections("region")
+        .into_iter()
+        .map(|(name, section)| region::read(name, section, file, &mut claims))
+        .collect();
+    root.finish();
+    Config {
+        edge,
+        desk,
+        state,
+        regions,
+    }
+}

@@ -1,0 +1,153 @@
+//! `[edge]`: the public listener.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::address;
+use crate::claims::Claims;
+use crate::file;
+use crate::place::{Placed, bare};
+use crate::report::Problem;
+use crate::section::Section;
+use crate::settings;
+
+/// Where pupils come in.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// Addresses for plain HTTP. Default: `["0.0.0.0:8080"]`. May be empty if `listen_tls` is not.
+    pub listen: Vec<SocketAddr>,
+    /// Addresses for HTTPS; needs at least one certificate. Default: none.
+    pub listen_tls: Vec<SocketAddr>,
+    /// `[[edge.certificate]]`. Default: none.
+    pub certificates: Vec<Certificate>,
+    /// Proxies in front of us whose word on the client's address is believed: networks or addresses. Default: none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Open connections at most, all listeners together: 1 to 10,000,000. Default: 200,000.
+    pub max_connections: u32,
+    /// For a whole TLS handshake: 1 s to 1 min. Default: 10 s.
+    pub handshake_timeout: Duration,
+    /// For the whole header of a request: 1 s to 5 min. Default: 10 s.
+    pub header_timeout: Duration,
+    /// Between two requests of a connection: 1 s to 1 h. Default: 75 s.
+    pub keepalive_timeout: Duration,
+}
+
+/// A certificate with its key. The files were there and looked right when the configuration was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// PEM file: the certificate, then those between it and the root.
+    pub chain: PathBuf,
+    /// PEM file: the private key.
+    pub key: PathBuf,
+}
+
+/// Paths are relative to the folder of `config`.
+pub(crate) fn read(mut section: Section<'_, '_>, config: &Path, claims: &mut Claims<'_>) -> Edge {
+    let listen = section
+        .take_texts("listen", "addresses", address::listen)
+        .unwrap_or_else(|| {
+            settings::EDGE_LISTEN
+                .map(|address| Placed::new(address, section.place().clone()))
+                .to_vec()
+        });
+    let listen_tls = section
+        .take_texts("listen_tls", "addresses", address::listen)
+        .unwrap_or_default();
+    for address in &listen {
+        claims.listen("edge.listen", address);
+    }
+    for address in &listen_tls {
+        claims.listen("edge.listen_tls", address);
+    }
+    let entries = section.take_sections("certificate");
+    match (&entries, listen_tls.first()) {
+        (None, Some(tls)) => section.report().add(
+            &tls.place,
+            Problem::new("`listen_tls` needs a certificate")
+                .help("name its files in [[edge.certificate]]"),
+        ),
+        (_, None) if listen.is_empty() => {
+            section.mistake(
+                Problem::new("the edge listens nowhere")
+                    .help("give `listen` or `listen_tls` an address"),
+            );
+        }
+        _ => {}
+    }
+    let certificates = entries
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|entry| read_certificate(entry, config))
+        .collect();
+    let edge = Edge {
+        listen: bare(listen),
+        listen_tls: bare(listen_tls),
+        certificates,
+        trusted_proxies: section
+            .take_texts("trusted_proxies", "networks or addresses", address::network)
+            .map(bare)
+            .unwrap_or_default(),
+        max_connections: section.take(&settings::MAX_CONNECTIONS),
+        handshake_timeout: section.take(&settings::HANDSHAKE_TIMEOUT),
+        header_timeout: section.take(&settings::HEADER_TIMEOUT),
+        keepalive_timeout: section.take(&settings::KEEPALIVE_TIMEOUT),
+    };
+    section.finish();
+    edge
+}
+
+fn read_certificate(mut section: Section<'_, '_>, config: &Path) -> Option<Certificate> {
+    let chain = take_pem(
+        &mut section,
+        "chain",
+        "CERTIFICATE-----",
+        "a certificate",
+        config,
+    );
+    let key = take_pem(
+        &mut section,
+        "key",
+        "PRIVATE KEY-----",
+        "a private key",
+        config,
+    );
+    section.finish();
+    Some(Certificate {
+        chain: chain?,
+        key: key?,
+    })
+}
+
+/// A PEM file that is there and holds what it should. Whether key and chain belong together shows when they are used.
+fn take_pem(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    marker: &str,
+    content: &str,
+    config: &Path,
+) -> Option<PathBuf> {
+    if !section.has(key) {
+        section.mistake(Problem::new(format!(
+            "a certificate needs `{key}`, the PEM file of {content}"
+        )));
+    }
+    let path = section.take_text(key, "a path", |named| {
+        let path = file::beside(config, named);
+        let bytes = file::read(&path)?;
+        if bytes
+            .windows(marker.len())
+            .any(|window| window == marker.as_bytes())
+        {
+            Ok(path)
+        } else {
+            Err(Problem::new(format!(
+                "`{}` does not hold {content} in PEM form",
+                path.display()
+            )))
+        }
+    })?;
+    Some(path.value)
+}

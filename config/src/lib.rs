@@ -1,0 +1,70 @@
+//! What operators write: one TOML file (and, for thousands of schools, CSV files beside it).
+//!
+//! [`load`] reads it into types that cannot hold nonsense, and reports *every* mistake it finds, each with
+//! file, line and column. Every key has a default, documented at the field it fills; unknown keys are errors.
+//!
+//! ```
+//! let config = einlass_config::load_str(
+//!     "einlass.toml",
+//!     r#"
+//!     [region.hannover]
+//!     backends = ["10.1.0.11:8080", "10.1.0.12:8080"]
+//!
+//!     [[region.hannover.school]]
+//!     host = "gym.example"
+//!     pupils = 900
+//!     "#,
+//! )?;
+//! let pools = config.pools();
+//! assert_eq!(pools[0].name, "hannover");
+//! assert_eq!(pools[0].schools[0].host.as_str(), "gym.example");
+//! # Ok::<(), einlass_config::Mistakes>(())
+//! ```
+//!
+//! The way through the crate: `source` knows lines and columns, `section` takes keys out of a TOML table,
+//! `settings` holds every default and range, one module per table of the file reads it, and `claims` watches over
+//! what must be unique across all of them.
+
+mod address;
+mod admission;
+mod claims;
+mod config;
+mod desk;
+mod edge;
+mod file;
+mod gate;
+mod host;
+mod host_table;
+mod mistake;
+mod path;
+mod place;
+mod platform;
+mod pool;
+mod region;
+mod report;
+mod scalar;
+mod school;
+mod schools_csv;
+mod section;
+mod settings;
+mod size;
+mod source;
+mod state;
+mod suggest;
+mod upstream;
+
+pub use admission::{Admission, InFlight, Mode};
+pub use config::{Config, load, load_str};
+pub use desk::Desk;
+pub use edge::{Certificate, Edge};
+pub use gate::{Gate, RequestMatch, RequestMatchError};
+pub use host::{Host, HostError, normalise};
+pub use host_table::HostTable;
+pub use ipnet::IpNet;
+pub use mistake::{Mistake, Mistakes};
+pub use platform::Platform;
+pub use pool::Pool;
+pub use region::{OwnServer, Region};
+pub use school::School;
+pub use state::State;
+pub use upstream::Upstream;

@@ -1,0 +1,71 @@
+//! The resolved view the gateway works with: one pool, one room.
+
+use std::net::SocketAddr;
+
+use crate::admission::Admission;
+use crate::config::Config;
+use crate::gate::Gate;
+use crate::host::Host;
+use crate::region::{OwnServer, Region};
+use crate::school::School;
+use crate::upstream::Upstream;
+
+/// A set of backends that share one capacity, with everyone who depends on it.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// The region's name, or `region/host` for a school's own server. Unique.
+    pub name: String,
+    /// The region it belongs to.
+    pub region: String,
+    /// At least one. No backend is in two pools.
+    pub backends: Vec<SocketAddr>,
+    /// At least one; exactly one for a school's own server.
+    pub schools: Vec<School>,
+    /// Which requests need admission.
+    pub gate: Gate,
+    /// How logins are let in.
+    pub admission: Admission,
+    /// How the backends are talked to.
+    pub upstream: Upstream,
+}
+
+/// The name of the pool of a school's own server.
+pub(crate) fn own_name(region: &str, host: &Host) -> String {
+    format!("{region}/{host}")
+}
+
+impl Config {
+    /// Every pool, each with a room of its own: region by region, the region's own before those of single schools.
+    ///
+    /// A region whose schools all have their own servers has no pool of its own.
+    pub fn pools(&self) -> Vec<Pool> {
+        self.regions.iter().flat_map(Region::pools).collect()
+    }
+}
+
+impl Region {
+    fn pools(&self) -> Vec<Pool> {
+        let pool = |name: String, backends: &[SocketAddr], schools: &[School]| Pool {
+            name,
+            region: self.name.clone(),
+            backends: backends.to_vec(),
+            schools: schools.to_vec(),
+            gate: self.gate.clone(),
+            admission: self.admission.clone(),
+            upstream: self.upstream.clone(),
+        };
+        let own = |OwnServer { school, backends }: &OwnServer| {
+            pool(
+                own_name(&self.name, &school.host),
+                backends,
+                std::slice::from_ref(school),
+            )
+        };
+        let shared = (!self.schools.is_empty())
+            .then(|| pool(self.name.clone(), &self.backends, &self.schools));
+        shared
+            .into_iter()
+            .chain(self.own_servers.iter().map(own))
+            .collect()
+    }
+}

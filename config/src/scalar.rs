@@ -1,0 +1,99 @@
+//! Single values with a range: durations, counts, rates and sizes.
+
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use crate::report::Problem;
+use crate::size::Size;
+
+/// A value that is read from one TOML value and can be compared with the ends of its range.
+pub(crate) trait Scalar: Copy + PartialOrd + 'static {
+    /// What must be written, with an example, as in "must be …".
+    const EXPECTED: &'static str;
+
+    /// `None`: not of the right kind, or not in the right form.
+    fn read(value: &DeValue<'_>) -> Option<Self>;
+
+    /// As an operator would write it.
+    fn show(self) -> String;
+}
+
+impl Scalar for Duration {
+    const EXPECTED: &'static str = r#"a duration such as "500ms", "2s" or "4h""#;
+
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        humantime::parse_duration(value.as_str()?).ok()
+    }
+
+    fn show(self) -> String {
+        humantime::format_duration(self).to_string()
+    }
+}
+
+impl Scalar for u32 {
+    const EXPECTED: &'static str = "a whole number";
+
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        // Too many digits are too large, and too large is the range's to say.
+        let number =
+            i128::from_str_radix(value.as_integer()?.as_str(), value.as_integer()?.radix()).ok()?;
+        Some(u32::try_from(number.max(0)).unwrap_or(u32::MAX))
+    }
+
+    fn show(self) -> String {
+        self.to_string()
+    }
+}
+
+impl Scalar for f64 {
+    const EXPECTED: &'static str = "a number";
+
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        let number: f64 = match value {
+            DeValue::Float(float) => float.as_str().parse().ok()?,
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().parse().ok()?,
+            _ => return None,
+        };
+        number.is_finite().then_some(number)
+    }
+
+    fn show(self) -> String {
+        self.to_string()
+    }
+}
+
+impl Scalar for Size {
+    const EXPECTED: &'static str = r#"a size such as "64KiB" or "1MiB""#;
+
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        value.as_str()?.parse().ok()
+    }
+
+    fn show(self) -> String {
+        self.to_string()
+    }
+}
+
+/// A TOML value as it should be named in a message: `"2x"`, `17`, `a table`.
+pub(crate) fn describe(value: &DeValue<'_>) -> String {
+    const LONGEST: usize = 60;
+    match value {
+        DeValue::String(text) if text.chars().count() <= LONGEST => format!("{text:?}"),
+        DeValue::String(_) => "this text".to_owned(),
+        DeValue::Integer(integer) => integer.to_string(),
+        DeValue::Float(float) => float.to_string(),
+        DeValue::Boolean(boolean) => boolean.to_string(),
+        DeValue::Datetime(_) => "a date or time".to_owned(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// "`key` must be …, not …".
+pub(crate) fn wrong_kind(key: &str, expected: &str, value: &DeValue<'_>) -> Problem {
+    Problem::new(format!(
+        "`{key}` must be {expected}, not {}",
+        describe(value)
+    ))
+}

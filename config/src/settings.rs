@@ -1,0 +1,97 @@
+//! Every default and every range, in one place.
+//!
+//! The fields that these settings fill repeat them in their documentation.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::admission::{InFlight, Mode};
+use crate::platform::Platform;
+use crate::size::Size;
+
+/// A key with one value, what holds when it is not written, and what is possible.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting<T> {
+    pub(crate) key: &'static str,
+    pub(crate) default: T,
+    pub(crate) range: RangeInclusive<T>,
+}
+
+const fn setting<T: Copy>(key: &'static str, default: T, range: RangeInclusive<T>) -> Setting<T> {
+    Setting {
+        key,
+        default,
+        range,
+    }
+}
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+const fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+const fn mins(count: u64) -> Duration {
+    Duration::from_secs(60 * count)
+}
+
+const fn hours(count: u64) -> Duration {
+    Duration::from_secs(3600 * count)
+}
+
+// [edge]
+pub(crate) const EDGE_LISTEN: [SocketAddr; 1] =
+    [SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080)];
+pub(crate) const MAX_CONNECTIONS: Setting<u32> =
+    setting("max_connections", 200_000, 1..=10_000_000);
+pub(crate) const HANDSHAKE_TIMEOUT: Setting<Duration> =
+    setting("handshake_timeout", secs(10), secs(1)..=mins(1));
+pub(crate) const HEADER_TIMEOUT: Setting<Duration> =
+    setting("header_timeout", secs(10), secs(1)..=mins(5));
+pub(crate) const KEEPALIVE_TIMEOUT: Setting<Duration> =
+    setting("keepalive_timeout", secs(75), secs(1)..=hours(1));
+
+// [desk]
+pub(crate) const DESK_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+
+// [state]
+pub(crate) const STATE_DIRECTORY: &str = "/var/lib/einlass";
+
+// [region.NAME]
+pub(crate) const PLATFORM: Platform = Platform::Generic;
+
+// [region.NAME.admission]
+pub(crate) const IN_FLIGHT: InFlight = InFlight { min: 4, max: 512 };
+pub(crate) const IN_FLIGHT_RANGE: RangeInclusive<u32> = 1..=100_000;
+/// More than 0; the smallest rate is one login in a bit over a quarter of an hour.
+pub(crate) const LOGINS_PER_SECOND: RangeInclusive<f64> = 0.001..=1_000_000.0;
+pub(crate) const MODE: Mode = Mode::Fixed;
+pub(crate) const HOLD: Setting<Duration> = setting("hold", secs(2), Duration::ZERO..=secs(30));
+pub(crate) const TICKET_LIFETIME: Setting<Duration> =
+    setting("ticket_lifetime", hours(4), mins(10)..=hours(24));
+pub(crate) const SEAL_LIFETIME: Setting<Duration> =
+    setting("seal_lifetime", mins(30), mins(1)..=hours(4));
+pub(crate) const PASS_LIFETIME: Setting<Duration> =
+    setting("pass_lifetime", mins(5), secs(10)..=hours(1));
+pub(crate) const PASS_TRIES: Setting<u32> = setting("pass_tries", 3, 1..=20);
+pub(crate) const MAX_BODY: Setting<Size> =
+    setting("max_body", Size::kib(64), Size::kib(1)..=Size::mib(1));
+
+// [region.NAME.upstream]
+pub(crate) const CONNECT_TIMEOUT: Setting<Duration> =
+    setting("connect_timeout", secs(2), ms(100)..=mins(1));
+pub(crate) const LOGIN_TIMEOUT: Setting<Duration> =
+    setting("login_timeout", secs(30), secs(1)..=mins(10));
+pub(crate) const READ_TIMEOUT: Setting<Duration> =
+    setting("read_timeout", secs(60), secs(1)..=hours(1));
+pub(crate) const WRITE_TIMEOUT: Setting<Duration> =
+    setting("write_timeout", secs(60), secs(1)..=hours(1));
+pub(crate) const IDLE_TIMEOUT: Setting<Duration> =
+    setting("idle_timeout", secs(60), secs(1)..=hours(1));
+pub(crate) const MAX_IDLE: Setting<u32> = setting("max_idle", 512, 0..=100_000);
+
+// [[region.NAME.school]]
+pub(crate) const PUPILS: Setting<u32> = setting("pupils", 500, 1..=1_000_000);

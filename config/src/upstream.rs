@@ -1,0 +1,49 @@
+//! `[region.NAME.upstream]`: how we talk to the backends.
+
+use std::time::Duration;
+
+use crate::section::Section;
+use crate::settings;
+
+/// Deadlines and idle connections towards the backends of a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// For a connection to stand: 100 ms to 1 min. Default: 2 s.
+    pub connect_timeout: Duration,
+    /// For the whole answer to a login: 1 s to 10 min. Default: 30 s.
+    pub login_timeout: Duration,
+    /// Between two reads of any other answer: 1 s to 1 h. Default: 60 s.
+    pub read_timeout: Duration,
+    /// Between two writes of a request: 1 s to 1 h. Default: 60 s.
+    pub write_timeout: Duration,
+    /// How long an unused connection is kept: 1 s to 1 h. Default: 60 s.
+    pub idle_timeout: Duration,
+    /// How many unused connections are kept: 0 to 100,000. Default: 512.
+    pub max_idle: u32,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            connect_timeout: settings::CONNECT_TIMEOUT.default,
+            login_timeout: settings::LOGIN_TIMEOUT.default,
+            read_timeout: settings::READ_TIMEOUT.default,
+            write_timeout: settings::WRITE_TIMEOUT.default,
+            idle_timeout: settings::IDLE_TIMEOUT.default,
+            max_idle: settings::MAX_IDLE.default,
+        }
+    }
+}
+
+pub(crate) fn read(mut section: Section<'_, '_>) -> Upstream {
+    let upstream = Upstream {
+        connect_timeout: section.take(&settings::CONNECT_TIMEOUT),
+        login_timeout: section.take(&settings::LOGIN_TIMEOUT),
+        read_timeout: section.take(&settings::READ_TIMEOUT),
+        write_timeout: section.take(&settings::WRITE_TIMEOUT),
+        idle_timeout: section.take(&settings::IDLE_TIMEOUT),
+        max_idle: section.take(&settings::MAX_IDLE),
+    };
+    section.finish();
+    upstream
+}
