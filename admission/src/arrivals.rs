@@ -1,0 +1,82 @@
+//! Who was released and has not come yet.
+//!
+//! A released pupil counts as taken until the browser had time to come: otherwise the doors would
+//! open again for the same place. No pupil is remembered: a release is remembered as the stretch
+//! of the number line it covered, and an arrival is credited to the stretch its turn lies in.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::turn::{Serving, Turn};
+
+/// How long a released pupil is expected to need at most: two of the shortest poll intervals.
+pub(crate) const COMING: Duration = Duration::from_secs(5);
+/// How long releases are remembered, for the show rate.
+const REMEMBERED: Duration = Duration::from_secs(40);
+/// Releases closer together than this are remembered as one.
+const MERGE: Duration = Duration::from_millis(250);
+
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    at: Duration,
+    upto: u64,
+    released: u64,
+    arrived: u64,
+}
+
+/// The recent releases and what has become of them. Bounded: at most 160 stretches.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Arrivals {
+    stretches: VecDeque<Stretch>,
+}
+
+impl Arrivals {
+    pub(crate) fn released(&mut self, now: Duration, upto: Serving, pupils: u64) {
+        while let Some(first) = self.stretches.front()
+            && now.saturating_sub(first.at) > REMEMBERED
+        {
+            self.stretches.pop_front();
+        }
+        match self.stretches.back_mut() {
+            Some(last) if now.saturating_sub(last.at) < MERGE => {
+                last.upto = upto.0;
+                last.released += pupils;
+            }
+            _ => self.stretches.push_back(Stretch {
+                at: now,
+                upto: upto.0,
+                released: pupils,
+                arrived: 0,
+            }),
+        }
+    }
+
+    pub(crate) fn arrived(&mut self, turn: Turn) {
+        let at = self.stretches.partition_point(|s| s.upto < turn.0);
+        if let Some(stretch) = self.stretches.get_mut(at)
+            && stretch.arrived < stretch.released
+        {
+            stretch.arrived += 1;
+        }
+    }
+
+    /// Released lately and still on the way.
+    pub(crate) fn coming(&self, now: Duration) -> u64 {
+        self.stretches
+            .iter()
+            .rev()
+            .take_while(|s| now.saturating_sub(s.at) <= COMING)
+            .map(|s| s.released - s.arrived)
+            .sum()
+    }
+
+    /// The share of released pupils who came, of those who had the time to; `None` below 20.
+    pub(crate) fn show_rate(&self, now: Duration) -> Option<f64> {
+        let (released, arrived) = self
+            .stretches
+            .iter()
+            .filter(|s| now.saturating_sub(s.at) > COMING)
+            .fold((0, 0), |(r, a), s| (r + s.released, a + s.arrived));
+        (released >= 20).then(|| arrived as f64 / released as f64)
+    }
+}

@@ -1,0 +1,96 @@
+//! The in-flight slots and the buffer in front of them: released pupils, lowest turn first.
+
+use std::collections::BTreeMap;
+
+use crate::turn::Turn;
+
+/// A place in the buffer: turn first, then order of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WaiterId {
+    turn: Turn,
+    arrival: u64,
+}
+
+/// Slots of the in-flight cap, and who waits for one. `W` is whatever wakes a waiter.
+#[derive(Debug)]
+pub(crate) struct Buffer<W> {
+    cap: u32,
+    in_flight: u32,
+    arrivals: u64,
+    waiters: BTreeMap<WaiterId, W>,
+}
+
+impl<W> Buffer<W> {
+    pub(crate) fn new(cap: u32) -> Self {
+        Self {
+            cap,
+            in_flight: 0,
+            arrivals: 0,
+            waiters: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    pub(crate) fn cap(&self) -> u32 {
+        self.cap
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.waiters.len()
+    }
+
+    /// Slots that nobody holds and nobody in the buffer is owed.
+    pub(crate) fn free(&self) -> u32 {
+        let owed = u32::try_from(self.waiters.len()).unwrap_or(u32::MAX);
+        self.cap.saturating_sub(self.in_flight).saturating_sub(owed)
+    }
+
+    /// Takes a slot at once, if one is free and nobody in the buffer is owed it.
+    pub(crate) fn try_take(&mut self) -> bool {
+        let free = self.free() > 0;
+        self.in_flight += u32::from(free);
+        free
+    }
+
+    /// Waits for a slot behind every lower turn.
+    pub(crate) fn push(&mut self, turn: Turn, waiter: W) -> WaiterId {
+        self.arrivals += 1;
+        let id = WaiterId {
+            turn,
+            arrival: self.arrivals,
+        };
+        self.waiters.insert(id, waiter);
+        id
+    }
+
+    /// Leaves the buffer; `None` if the waiter has been given a slot already.
+    pub(crate) fn remove(&mut self, id: WaiterId) -> Option<W> {
+        self.waiters.remove(&id)
+    }
+
+    /// A slot is free again.
+    pub(crate) fn give_back(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// A new cap. Slots above it are not taken away, only not given again.
+    pub(crate) fn set_cap(&mut self, cap: u32) {
+        self.cap = cap;
+    }
+
+    /// Gives free slots, at most `limit`, to the waiters with the lowest turns.
+    pub(crate) fn grant(&mut self, limit: usize) -> Vec<W> {
+        let mut granted = Vec::new();
+        while self.in_flight < self.cap && granted.len() < limit {
+            let Some((_, waiter)) = self.waiters.pop_first() else {
+                break;
+            };
+            self.in_flight += 1;
+            granted.push(waiter);
+        }
+        granted
+    }
+}

@@ -1,0 +1,39 @@
+//! The waiting room: turns, tickets, fairness, the buffer and the pacer.
+//!
+//! A room is one number per school. `serving` is the room's watermark, every school keeps the
+//! turn it gave to its latest pupil, and everything a pupil needs to prove is in a signed ticket
+//! kept by the browser. Nothing here knows HTTP, reads a clock or rolls a die: time is passed in,
+//! so that the same functions run in a gateway, in a simulator and in a property test.
+//!
+//! Top-down: [`Gatekeeper`] composes one room's parts, [`Room`] holds the registers, [`Pacer`]
+//! decides how fast the doors open, [`Ticket`], [`Pass`] and [`Seal`](seal) are what a
+//! browser carries, and [`state`] is what a restarted gateway reads back.
+
+mod arrivals;
+mod buffer;
+mod curve;
+mod flow;
+mod gatekeeper;
+pub mod keys;
+mod pacer;
+pub mod pass;
+mod room;
+pub mod seal;
+pub mod state;
+pub mod ticket;
+mod turn;
+mod used;
+mod view;
+mod waterfill;
+
+pub use buffer::WaiterId;
+pub use curve::Curve;
+pub use gatekeeper::{Entry, Gatekeeper, Grant, Refusal, Settings, Straight};
+pub use keys::Keyring;
+pub use pacer::{Fixed, Inputs, Outputs, Pacer};
+pub use pass::Pass;
+pub use room::{Room, School, SchoolIndex};
+pub use ticket::Ticket;
+pub use turn::{RoomKey, SchoolKey, Serving, Step, Turn, Unix, Weight};
+pub use used::Used;
+pub use view::{Eta, Standing, View};

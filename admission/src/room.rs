@@ -1,0 +1,184 @@
+//! The room's registers: `serving`, and for every school the turn given last.
+//!
+//! The turns a school can give form a comb on the number line: `phase + n * step`. A join takes
+//! the first tooth above both the watermark and the school's last turn. So a busy school's turns
+//! are exactly one step apart (self-clocked weighted fair queueing), no tooth is ever given
+//! twice, counting who waits is a division, and schools of one size do not tie, because their
+//! phases differ. All of it only ever grows, so two views of a room merge by taking the larger.
+
+use std::collections::HashMap;
+
+use crate::turn::{SCALE, SchoolKey, Serving, Step, Turn, Weight};
+use crate::waterfill;
+
+/// A school's position in its room's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SchoolIndex(pub u32);
+
+/// One school's register.
+#[derive(Clone, Debug)]
+pub struct School {
+    key: SchoolKey,
+    weight: Weight,
+    step: u64,
+    phase: u64,
+    last: u64,
+}
+
+impl School {
+    fn new(key: SchoolKey, weight: Weight) -> Self {
+        let Step(step) = weight.step();
+        Self {
+            key,
+            weight,
+            step,
+            // The key is a digest already; multiplying by 2^64/phi spreads its low bits.
+            phase: key.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) % step,
+            last: 0,
+        }
+    }
+
+    /// The school's name for ever.
+    pub fn key(&self) -> SchoolKey {
+        self.key
+    }
+
+    /// Its share of the room.
+    pub fn weight(&self) -> Weight {
+        self.weight
+    }
+
+    /// The turn given last, 0 if none.
+    pub fn last(&self) -> Turn {
+        Turn(self.last)
+    }
+
+    /// Which tooth of the comb is the last one at or below `value`, counted from 1; 0 if none is.
+    pub(crate) fn tooth(&self, value: u64) -> u64 {
+        match value.checked_sub(self.phase) {
+            Some(above) => above / self.step + 1,
+            None => 0,
+        }
+    }
+
+    /// The turn of a tooth, counted from 1.
+    pub(crate) fn turn_of(&self, tooth: u64) -> u64 {
+        self.phase
+            .saturating_add(self.step.saturating_mul(tooth.saturating_sub(1)))
+    }
+
+    /// Pupils of this school with `serving < turn <= upto`.
+    pub(crate) fn between(&self, serving: Serving, upto: u64) -> u64 {
+        if self.last <= serving.0 {
+            return 0;
+        }
+        self.tooth(upto.min(self.last))
+            .saturating_sub(self.tooth(serving.0))
+    }
+
+    pub(crate) fn step(&self) -> u64 {
+        self.step
+    }
+}
+
+/// One room's registers. Size: one number per school, however many wait.
+#[derive(Clone, Debug)]
+pub struct Room {
+    serving: Serving,
+    schools: Vec<School>,
+    by_key: HashMap<SchoolKey, SchoolIndex>,
+}
+
+impl Room {
+    /// A room nobody has used, for these schools. A key given twice keeps its first weight.
+    pub fn new(schools: impl IntoIterator<Item = (SchoolKey, Weight)>) -> Self {
+        let mut room = Self {
+            serving: Serving::START,
+            schools: Vec::new(),
+            by_key: HashMap::new(),
+        };
+        for (key, weight) in schools {
+            let index = SchoolIndex(u32::try_from(room.schools.len()).unwrap_or(u32::MAX));
+            if let std::collections::hash_map::Entry::Vacant(free) = room.by_key.entry(key) {
+                free.insert(index);
+                room.schools.push(School::new(key, weight));
+            }
+        }
+        room
+    }
+
+    /// The watermark.
+    pub fn serving(&self) -> Serving {
+        self.serving
+    }
+
+    /// All schools, in the order of their indices.
+    pub fn schools(&self) -> &[School] {
+        &self.schools
+    }
+
+    /// Where a school stands in this room, or `None` if it belongs to another.
+    pub fn index(&self, key: SchoolKey) -> Option<SchoolIndex> {
+        self.by_key.get(&key).copied()
+    }
+
+    /// Gives the next turn of a school: the first tooth above `max(serving, last)`.
+    ///
+    /// `None` if the index is not one of this room's.
+    pub fn join(&mut self, school: SchoolIndex) -> Option<Turn> {
+        let serving = self.serving.0;
+        let school = self.schools.get_mut(school.0 as usize)?;
+        let turn = school.turn_of(school.tooth(serving.max(school.last)) + 1);
+        school.last = turn;
+        Some(Turn(turn))
+    }
+
+    /// Pupils waiting, over all schools.
+    pub fn waiting(&self) -> u64 {
+        self.ahead(Turn(u64::MAX))
+    }
+
+    /// Pupils of one school waiting.
+    pub fn waiting_in(&self, school: SchoolIndex) -> u64 {
+        self.schools
+            .get(school.0 as usize)
+            .map_or(0, |s| s.between(self.serving, u64::MAX))
+    }
+
+    /// Pupils who go no later than this turn, the turn's own pupil among them.
+    pub fn ahead(&self, turn: Turn) -> u64 {
+        self.schools
+            .iter()
+            .map(|s| s.between(self.serving, turn.0))
+            .sum()
+    }
+
+    /// Moves `serving` to where the number waiting has fallen by `pupils`, and says by how many it
+    /// really fell: fewer if fewer waited, more if several schools had the very same turn.
+    pub fn release(&mut self, pupils: u64) -> u64 {
+        let (serving, released) = waterfill::level(self.serving, &self.schools, pupils);
+        self.serving = serving;
+        released
+    }
+
+    /// Takes over what another view of this room knows, by `max`.
+    pub fn merge_serving(&mut self, serving: Serving) {
+        self.serving = self.serving.max(serving);
+    }
+
+    /// Takes over a school's last turn from a ticket or another view, by `max`.
+    pub fn merge_last(&mut self, school: SchoolIndex, turn: Turn) {
+        if let Some(school) = self.schools.get_mut(school.0 as usize) {
+            school.last = school.last.max(turn.0);
+        }
+    }
+
+    /// The place in the own school's line: 1 is next, 0 may go. It can only fall.
+    pub fn place(&self, school: SchoolIndex, turn: Turn) -> u64 {
+        let step = self
+            .schools
+            .get(school.0 as usize)
+            .map_or(SCALE, School::step);
+        turn.0.saturating_sub(self.serving.0).div_ceil(step)
+    }
+}

@@ -1,0 +1,104 @@
+//! What a poll reads: a picture of the room, made several times a second, never locked.
+
+use crate::curve::Curve;
+use crate::turn::{Serving, Step, Turn};
+
+/// The shortest time a browser is told to wait before it asks again, in seconds.
+const POLL_MIN: f64 = 2.0;
+/// The longest.
+const POLL_MAX: f64 = 30.0;
+
+/// A room as seen from outside.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The watermark.
+    pub serving: Serving,
+    /// Pupils waiting, over all schools.
+    pub waiting: u64,
+    /// Pupils released per second, smoothed; `None` while unknown.
+    pub pace: Option<f64>,
+    /// Nobody is let in: the operator closed the room.
+    pub closed: bool,
+    /// The last turns per school, by index.
+    pub last: Vec<Turn>,
+    /// Who goes before a turn.
+    pub curve: Curve,
+}
+
+/// The remaining wait, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Eta {
+    /// Hardly less.
+    pub low: u64,
+    /// Slightly pessimistic.
+    pub likely: u64,
+    /// Hardly more.
+    pub high: u64,
+}
+
+/// Where a pupil stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Standing {
+    /// The turn has come.
+    Ready,
+    /// Not yet.
+    Waiting {
+        /// Pupils of the own school who go first. It can only fall.
+        ahead: u64,
+        /// When the turn will come, if the pace is known.
+        eta: Option<Eta>,
+        /// Ask again after so many seconds.
+        poll_after: f64,
+    },
+    /// The room is closed; the place is kept.
+    Closed {
+        /// Pupils of the own school who go first.
+        ahead: u64,
+        /// Ask again after so many seconds.
+        poll_after: f64,
+    },
+}
+
+impl View {
+    /// Where the holder of a turn stands. `serving` may be newer than this view's own; `jitter`
+    /// is a random number from 0 to 1 that spreads the polls.
+    pub fn standing(&self, serving: Serving, turn: Turn, step: Step, jitter: f64) -> Standing {
+        let serving = serving.max(self.serving);
+        let spread = 0.85 + 0.3 * jitter.clamp(0.0, 1.0);
+        let place = turn.0.saturating_sub(serving.0).div_ceil(step.0);
+        let ahead = place.saturating_sub(1);
+        if self.closed {
+            return Standing::Closed {
+                ahead,
+                poll_after: POLL_MAX * spread,
+            };
+        }
+        if serving.admits(turn) {
+            return Standing::Ready;
+        }
+        let eta = self.eta(turn);
+        let wait = eta.map_or(POLL_MIN, |e| e.likely as f64 / 4.0);
+        Standing::Waiting {
+            ahead,
+            eta,
+            poll_after: wait.clamp(POLL_MIN, POLL_MAX) * spread,
+        }
+    }
+
+    /// How long until a turn comes; `None` while the pace is unknown.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "non-negative seconds, saturating"
+    )]
+    pub fn eta(&self, turn: Turn) -> Option<Eta> {
+        let pace = self.pace.filter(|pace| *pace > 0.001)?;
+        let seconds = self.curve.ahead(turn) / pace;
+        Some(Eta {
+            low: (seconds * 0.75).floor() as u64,
+            // The half second is what the browser needs to notice, on average at short intervals.
+            likely: (seconds * 1.05 + 0.5).ceil() as u64,
+            high: (seconds * 1.4 + 4.0).ceil() as u64,
+        })
+    }
+}
