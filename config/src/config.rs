@@ -1,9 +1,6 @@
 //! The whole file.
 
-use std::collections::HashSet;
 use std::path::Path;
-
-use toml::de::DeTable;
 
 use crate::claims::Claims;
 use crate::desk::{self, Desk};
@@ -15,9 +12,10 @@ use crate::report::{Problem, Report};
 use crate::section::{Reading, Section};
 use crate::source::Source;
 use crate::state::{self, State};
+use crate::syntax;
 
 /// A configuration without mistakes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// `[edge]`: where pupils come in.
     pub edge: Edge,
@@ -49,7 +47,7 @@ pub fn load(path: &Path) -> Result<Config, Mistakes> {
 pub fn load_str(name: impl AsRef<Path>, text: &str) -> Result<Config, Mistakes> {
     let file = name.as_ref();
     let source = Source::new(file, text);
-    let table = parse(&source)?;
+    let table = syntax::parse(&source)?;
     let report = Report::default();
     let config = read(
         Section::root(
@@ -62,25 +60,6 @@ pub fn load_str(name: impl AsRef<Path>, text: &str) -> Result<Config, Mistakes> 
         file,
     );
     report.finish(file).map_or(Ok(config), Err)
-}
-
-fn parse<'t>(source: &Source<'t>) -> Result<DeTable<'t>, Mistakes> {
-    let (table, errors) = DeTable::parse_recoverable(source.text());
-    let report = Report::default();
-    let mut reported = HashSet::new();
-    for error in errors {
-        let place = source.place(error.span().map_or(0, |span| span.start));
-        // What follows on the same line is the same mistake, seen again after the parser has found its feet.
-        if reported.insert(place.line) {
-            report.add(
-                &place,
-                Problem::new(format!("not valid TOML: {}", error.message())),
-            );
-        }
-    }
-    report
-        .finish(source.file())
-        .map_or(Ok(table.into_inner()), Err)
 }
 
 /// The listening addresses come first, so that backends can be compared with them.

@@ -9,7 +9,7 @@ use crate::section::Section;
 use crate::settings;
 
 /// Where operators look: dashboard, metrics, health. Never public: it asks for no password.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Desk {
     /// Address, plain HTTP. Default: `127.0.0.1:9090`.
     pub listen: SocketAddr,

@@ -15,7 +15,7 @@ use crate::section::Section;
 use crate::settings;
 
 /// Where pupils come in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Edge {
     /// Addresses for plain HTTP. Default: `["0.0.0.0:8080"]`. May be empty if `listen_tls` is not.
     pub listen: Vec<SocketAddr>,

@@ -1,5 +1,7 @@
 //! Which requests need admission.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use crate::path::normalise;
@@ -16,14 +18,17 @@ pub struct Gate {
 }
 
 /// A method and a path, or the beginning of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RequestMatch {
     method: String,
-    path: PathMatch,
+    /// As written.
+    path: String,
+    /// As compared.
+    pattern: Pattern,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum PathMatch {
+#[derive(Clone, PartialEq, Eq)]
+enum Pattern {
     Exact(Vec<u8>),
     Prefix(Vec<u8>),
 }
@@ -70,13 +75,14 @@ impl RequestMatch {
         if prefix.unwrap_or(path).contains('*') {
             return Err(RequestMatchError::Star(path.to_owned()));
         }
-        let path = match prefix {
-            Some(prefix) => PathMatch::Prefix(normalise(prefix).into_owned()),
-            None => PathMatch::Exact(normalise(path).into_owned()),
+        let pattern = match prefix {
+            Some(prefix) => Pattern::Prefix(normalise(prefix).into_owned()),
+            None => Pattern::Exact(normalise(path).into_owned()),
         };
         Ok(Self {
             method: method.to_owned(),
-            path,
+            path: path.to_owned(),
+            pattern,
         })
     }
 
@@ -86,10 +92,22 @@ impl RequestMatch {
     /// or path parameters. Allocates nothing for a path without such oddities.
     pub fn matches(&self, method: &str, path: &str) -> bool {
         self.method == method
-            && match &self.path {
-                PathMatch::Exact(exact) => normalise(path).as_ref() == exact.as_slice(),
-                PathMatch::Prefix(prefix) => normalise(path).starts_with(prefix),
+            && match &self.pattern {
+                Pattern::Exact(exact) => normalise(path).as_ref() == exact.as_slice(),
+                Pattern::Prefix(prefix) => normalise(path).starts_with(prefix),
             }
+    }
+}
+
+impl fmt::Display for RequestMatch {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {}", self.method, self.path)
+    }
+}
+
+impl fmt::Debug for RequestMatch {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
     }
 }
 

@@ -50,6 +50,9 @@ pub enum HostError {
     /// A name in Unicode that IDNA (UTS 46) does not allow.
     #[error("this is not a valid internationalised name")]
     Idn,
+    /// What stands in brackets is not an IPv6 address.
+    #[error("what stands in brackets is not an IPv6 address")]
+    Ipv6,
     /// What follows the colon is not a port.
     #[error("what follows the colon is not a port (1 to 65535)")]
     Port,
@@ -189,7 +192,7 @@ fn canonical_name(name: &str) -> Result<String, HostError> {
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
     {
-        let address: Ipv6Addr = address.parse().map_err(|_| HostError::Character('['))?;
+        let address: Ipv6Addr = address.parse().map_err(|_| HostError::Ipv6)?;
         return Ok(format!("[{address}]"));
     }
     let mut canonical = name.to_ascii_lowercase();

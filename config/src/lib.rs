@@ -51,6 +51,7 @@ mod size;
 mod source;
 mod state;
 mod suggest;
+mod syntax;
 mod upstream;
 
 pub use admission::{Admission, InFlight, Mode};

@@ -11,7 +11,7 @@ use crate::school::School;
 use crate::upstream::Upstream;
 
 /// A set of backends that share one capacity, with everyone who depends on it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
     /// The region's name, or `region/host` for a school's own server. Unique.
     pub name: String,

@@ -21,7 +21,7 @@ use crate::upstream::{self, Upstream};
 const LONGEST_NAME: usize = 63;
 
 /// A region as the operator has written it. The gateway works with its [pools](crate::Config::pools).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Region {
     /// Its name in metrics, files and on the desk: 1 to 63 of `a-z A-Z 0-9 - _`.
     pub name: String,
@@ -62,65 +62,31 @@ pub(crate) fn read(
     }
     let platform = section.take_text("platform", "the name of a platform", Platform::parse);
     let platform = platform.map_or(settings::PLATFORM, |platform| platform.value);
-    let names_backends = section.has("backends");
-    let backends = section
-        .take_texts("backends", "addresses", address::backend)
-        .unwrap_or_default();
+    let written = section.has("backends");
+    let backends = section.take_texts("backends", "addresses", address::backend);
+    let lacks_backends = backends.as_ref().map_or(!written, Vec::is_empty);
+    let backends = backends.unwrap_or_default();
     for backend in &backends {
         claims.backend(&name, backend);
     }
     let gate = gate::read(section.take_section("gate"), platform.gate());
     let admission = admission::read(section.take_section("admission"));
     let upstream = upstream::read(section.take_section("upstream"));
-
-    let names_schools = section.has("school") || section.has("schools");
-    let entries = read_schools(&mut section, config);
-    if !names_schools {
-        let header = format!("[[region.{name}.school]]");
-        section.mistake(
-            Problem::new(format!("the region `{name}` has no schools")).help(format!(
-                "add them as {header}, or as a CSV file with schools = \"schools.csv\""
-            )),
+    let entries = read_schools(&name, &mut section, config);
+    if lacks_backends
+        && let Some(Entry { host, .. }) = entries.iter().find(|entry| entry.own.is_none())
+    {
+        let message = format!(
+            "the school `{}` has no backends, nor has its region",
+            host.value
+        );
+        section.report().add(
+            &host.place,
+            Problem::new(message).help("give either of them `backends`"),
         );
     }
-    let mut schools = Vec::new();
-    let mut own_servers = Vec::new();
-    for Entry {
-        host,
-        pupils,
-        backends: own,
-    } in entries
-    {
-        if !claims.host(&host) {
-            continue;
-        }
-        let school = School {
-            host: host.value,
-            pupils,
-        };
-        if !own.is_empty() {
-            let pool = pool::own_name(&name, &school.host);
-            for backend in &own {
-                claims.backend(&pool, backend);
-            }
-            own_servers.push(OwnServer {
-                school,
-                backends: bare(own),
-            });
-            continue;
-        }
-        if !names_backends && schools.is_empty() {
-            let problem = Problem::new(format!(
-                "the school `{}` has no backends, nor has its region",
-                school.host
-            ));
-            section
-                .report()
-                .add(&host.place, problem.help("give either of them `backends`"));
-        }
-        schools.push(school);
-    }
     section.finish();
+    let (schools, own_servers) = settle(&name, entries, claims);
     Region {
         name,
         platform,
@@ -133,15 +99,54 @@ pub(crate) fn read(
     }
 }
 
-fn read_schools(section: &mut Section<'_, '_>, config: &Path) -> Vec<Entry> {
+/// All the schools of a region, however they are written; at least one, or that has been said.
+fn read_schools(region: &str, section: &mut Section<'_, '_>, config: &Path) -> Vec<Entry> {
+    let report = section.report();
+    let mistakes = report.count();
     let written = section.take_sections("school").unwrap_or_default();
     let mut entries: Vec<Entry> = written.into_iter().filter_map(school::read).collect();
-    let report = section.report();
     let listed = section.take_text("schools", "the path of a CSV file", |named| {
         schools_csv::read(&file::beside(config, named), report)
     });
     entries.extend(listed.into_iter().flat_map(|listed| listed.value));
+    if entries.is_empty() && report.count() == mistakes {
+        section.mistake(Problem::new(format!("the region `{region}` has no schools")).help(format!(
+            r#"add them as [[region.{region}.school]], or as a CSV file with schools = "schools.csv""#
+        )));
+    }
     entries
+}
+
+/// Claims the hosts and gives each school its place: on the region's backends or on its own.
+fn settle(
+    region: &str,
+    entries: Vec<Entry>,
+    claims: &mut Claims<'_>,
+) -> (Vec<School>, Vec<OwnServer>) {
+    let mut schools = Vec::new();
+    let mut own_servers = Vec::new();
+    for Entry { host, pupils, own } in entries {
+        if !claims.host(&host) {
+            continue;
+        }
+        let school = School {
+            host: host.value,
+            pupils,
+        };
+        let Some(backends) = own else {
+            schools.push(school);
+            continue;
+        };
+        let pool = pool::own_name(region, &school.host);
+        for backend in &backends {
+            claims.backend(&pool, backend);
+        }
+        own_servers.push(OwnServer {
+            school,
+            backends: bare(backends),
+        });
+    }
+    (schools, own_servers)
 }
 
 fn check_name(name: &str) -> Result<(), Problem> {

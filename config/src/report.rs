@@ -43,6 +43,11 @@ impl Report {
         read.map_err(|problem| self.add(place, problem)).ok()
     }
 
+    /// How many there are so far.
+    pub(crate) fn count(&self) -> usize {
+        self.0.borrow().len()
+    }
+
     /// Everything found, those in the `main` file first; `None` when nothing is wrong.
     pub(crate) fn finish(self, main: &Path) -> Option<Mistakes> {
         let mut mistakes = self.0.into_inner();

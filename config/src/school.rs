@@ -23,8 +23,8 @@ pub struct School {
 pub(crate) struct Entry {
     pub(crate) host: Placed<Host>,
     pub(crate) pupils: u32,
-    /// Its own server; empty if it uses its region's.
-    pub(crate) backends: Vec<Placed<SocketAddr>>,
+    /// Its own servers; `None` if it uses its region's. Empty only if there are mistakes in all of them.
+    pub(crate) own: Option<Vec<Placed<SocketAddr>>>,
 }
 
 pub(crate) fn parse_host(written: &str) -> Result<Host, Problem> {
@@ -39,11 +39,16 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Entry> {
     }
     let host = section.take_text("host", "a host name", parse_host);
     let pupils = section.take(&settings::PUPILS);
-    let backends = section.take_texts("backends", "addresses", address::backend);
+    let written = section.has("backends");
+    let own = match section.take_texts("backends", "addresses", address::backend) {
+        None => written.then(Vec::new),
+        Some(none) if none.is_empty() => None,
+        some => some,
+    };
     section.finish();
     Some(Entry {
         host: host?,
         pupils,
-        backends: backends.unwrap_or_default(),
+        own,
     })
 }

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use csv::{ReaderBuilder, StringRecord, Trim};
+use csv::{ReaderBuilder, StringRecord};
 
 use crate::address;
 use crate::file::{self, Unreadable};
@@ -67,7 +67,6 @@ impl Rows<'_, '_> {
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
-            .trim(Trim::All)
             .from_reader(self.source.text().as_bytes());
         let mut record = StringRecord::new();
         let mut columns = None;
@@ -106,11 +105,11 @@ impl Rows<'_, '_> {
     fn header(self, row: Row<'_>) -> Option<Columns> {
         let mut found = [None; COLUMNS.len()];
         let mut sound = true;
-        for (index, name) in row.record.iter().enumerate() {
-            let known = COLUMNS
+        for (index, name) in row.fields().enumerate() {
+            let problem = match COLUMNS
                 .iter()
-                .position(|column| column.eq_ignore_ascii_case(name));
-            let problem = match known {
+                .position(|column| column.eq_ignore_ascii_case(name))
+            {
                 Some(column) if found[column].is_none() => {
                     found[column] = Some(index);
                     continue;
@@ -124,13 +123,13 @@ impl Rows<'_, '_> {
                     .help(did_you_mean(name, &COLUMNS)),
             };
             sound = false;
-            self.report.add(&self.place(row, index), problem);
+            self.mistake(row, index, problem);
         }
         let [host, pupils, backends] = found;
         if host.is_none() && sound {
             let problem = Problem::new("there is no column `host`")
                 .help("the first row is `host,pupils,backends`");
-            self.report.add(&self.place(row, 0), problem);
+            self.mistake(row, 0, problem);
         }
         Some(Columns {
             host: host?,
@@ -141,11 +140,14 @@ impl Rows<'_, '_> {
     }
 
     fn school(self, row: Row<'_>, columns: &Columns) -> Option<Entry> {
-        let field =
-            |index: Option<usize>| index.and_then(|index| Some((index, row.record.get(index)?)));
+        // Spreadsheets write the empty rows below a table as commas.
+        if row.fields().all(str::is_empty) {
+            return None;
+        }
         if let Some(open) = row.record.iter().position(|field| field.contains('\n')) {
-            self.report.add(
-                &self.place(row, open),
+            self.mistake(
+                row,
+                open,
                 Problem::new("a quote is opened here and not closed in this row"),
             );
             return None;
@@ -156,73 +158,91 @@ impl Rows<'_, '_> {
             .max()
             .unwrap_or(0);
         if let Some(surplus) = row
-            .record
-            .iter()
-            .enumerate()
-            .position(|(index, field)| index > last && !field.is_empty())
+            .fields()
+            .skip(last + 1)
+            .position(|field| !field.is_empty())
         {
             let problem = Problem::new("there are more fields in this row than columns")
                 .help("several backends are separated by spaces or `;`");
-            self.report.add(&self.place(row, surplus), problem);
+            self.mistake(row, last + 1 + surplus, problem);
             return None;
         }
-        let host_place = self.place(row, columns.host);
-        let host = self.report.check(
-            &host_place,
-            parse_host(row.record.get(columns.host).unwrap_or_default()),
-        );
-        let pupils = match field(columns.pupils) {
+        let place = self.place(row, columns.host);
+        let host = self
+            .report
+            .check(&place, parse_host(row.field(columns.host)));
+        let pupils = match columns.pupils.map(|index| (index, row.field(index))) {
             None | Some((_, "")) => Some(settings::PUPILS.default),
-            Some((index, written)) => match pupils(written) {
-                Ok(pupils) => Some(pupils),
-                Err(problem) => {
-                    self.report.add(&self.place(row, index), problem);
-                    None
-                }
-            },
+            Some((index, written)) => {
+                let read = pupils(written);
+                read.map_err(|problem| self.mistake(row, index, problem))
+                    .ok()
+            }
         };
-        let backends = field(columns.backends)
-            .map_or_else(Vec::new, |(index, list)| self.backends(row, index, list));
+        let own = columns.backends.and_then(|index| self.backends(row, index));
         Some(Entry {
-            host: Placed::new(host?, host_place),
+            host: Placed::new(host?, place),
             pupils: pupils?,
-            backends,
+            own,
         })
     }
 
-    fn backends(self, row: Row<'_>, index: usize, list: &str) -> Vec<Placed<SocketAddr>> {
-        let words = list.split([' ', ';']).filter(|word| !word.is_empty());
-        words
-            .filter_map(|word| {
-                let place = self.place(row, index);
-                let backend = self.report.check(&place, address::backend(word))?;
-                Some(Placed::new(backend, place))
-            })
-            .collect()
+    /// `None` if the field is empty.
+    fn backends(self, row: Row<'_>, index: usize) -> Option<Vec<Placed<SocketAddr>>> {
+        let words = || {
+            row.field(index)
+                .split([' ', ';'])
+                .filter(|word| !word.is_empty())
+        };
+        words().next()?;
+        let field = self.offset(row, index);
+        let mut backends = Vec::new();
+        for word in words() {
+            let within = self.source.text()[field..].find(word).unwrap_or(0);
+            let place = self.source.place(field + within);
+            let backend = self.report.check(&place, address::backend(word));
+            backends.extend(backend.map(|backend| Placed::new(backend, place)));
+        }
+        Some(backends)
     }
 
-    /// Where a field of a row begins.
+    fn mistake(self, row: Row<'_>, index: usize, problem: Problem) {
+        self.report.add(&self.place(row, index), problem);
+    }
+
     fn place(self, row: Row<'_>, index: usize) -> Place {
+        self.source.place(self.offset(row, index))
+    }
+
+    /// Where a field of a row begins, its padding left out; the end of the row if it has no such field.
+    fn offset(self, row: Row<'_>, index: usize) -> usize {
         let text = &self.source.text()[row.start..];
-        let mut commas = 0;
         let mut quoted = false;
-        let mut offset = 0;
-        for (at, byte) in text.bytes().enumerate() {
-            if commas == index {
-                break;
-            }
-            match byte {
-                b'"' => quoted = !quoted,
-                b',' if !quoted => {
-                    commas += 1;
-                    offset = at + 1;
-                }
-                b'\n' if !quoted => break,
-                _ => {}
+        let mut ends = text.bytes().enumerate().filter_map(|(at, byte)| {
+            quoted ^= byte == b'"';
+            (!quoted && matches!(byte, b',' | b'\n' | b'\r')).then_some((at, byte))
+        });
+        let mut field = 0;
+        for _ in 0..index {
+            match ends.next() {
+                Some((comma, b',')) => field = comma + 1,
+                Some((end, _)) => return row.start + end,
+                None => return row.start + text.len(),
             }
         }
-        let padding = text[offset..].len() - text[offset..].trim_start_matches(' ').len();
-        self.source.place(row.start + offset + padding)
+        let padding = text[field..].len() - text[field..].trim_start_matches([' ', '\t']).len();
+        row.start + field + padding
+    }
+}
+
+impl<'a> Row<'a> {
+    /// A field without its padding, empty if the row ends before it.
+    fn field(self, index: usize) -> &'a str {
+        self.record.get(index).unwrap_or_default().trim()
+    }
+
+    fn fields(self) -> impl Iterator<Item = &'a str> {
+        self.record.iter().map(str::trim)
     }
 }
 

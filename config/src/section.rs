@@ -106,7 +106,7 @@ impl<'r, 't> Section<'r, 't> {
             .map(|value| Placed::new(value, place))
     }
 
-    /// A list of texts; wrong ones are recorded and left out.
+    /// A list of texts; wrong ones are recorded and left out. Empty only if it was written so.
     pub(crate) fn take_texts<T>(
         &mut self,
         key: &'static str,
@@ -134,7 +134,9 @@ impl<'r, 't> Section<'r, 't> {
                 .check(&place, read)
                 .map(|value| Placed::new(value, place))
         };
-        Some(items.into_iter().filter_map(read_item).collect())
+        let written = items.len();
+        let read: Vec<_> = items.into_iter().filter_map(read_item).collect();
+        (written == 0 || !read.is_empty()).then_some(read)
     }
 
     /// A table below this one; empty when not written.

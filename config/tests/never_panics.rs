@@ -1,0 +1,86 @@
+//! Whatever stands in the file: an answer, and a sensible one.
+
+use einlass_config::load_str;
+use proptest::prelude::*;
+
+/// Pieces from which nearly right files can be put together.
+fn piece() -> impl Strategy<Value = String> {
+    let pieces = [
+        "[edge]\n",
+        "[desk]\n",
+        "[state]\n",
+        "[region.a]\n",
+        "[region.a.gate]\n",
+        "[region.a.admission]\n",
+        "[[region.a.school]]\n",
+        "[[edge.certificate]]\n",
+        "[[region.a]]\n",
+        "[region]\n",
+        "region.a.b = 1\n",
+        "listen = [\"0.0.0.0:8080\"]\n",
+        "listen = \"127.0.0.1:8080\"\n",
+        "backends = [\"10.0.0.1:80\"]\n",
+        "backends = 3\n",
+        "school = [{host = \"a.example\"}]\n",
+        "host = \"a.example\"\n",
+        "host = \"ä\"\n",
+        "pupils = 99999999999999999999\n",
+        "submit = [{ method = \"POST\", path = \"/\" }]\n",
+        "submit = [[]]\n",
+        "in_flight = { min = 1 }\n",
+        "in_flight.max = 3\n",
+        "hold = \"2s\"\n",
+        "hold = 1979-05-27\n",
+        "max_body = \"1KiB\"\n",
+        "schools = \"/nowhere.csv\"\n",
+        "[",
+        "]",
+        "{",
+        "}",
+        "\"",
+        "'''",
+        "=",
+        ".",
+        "\n",
+        "# x\n",
+        "\u{0}",
+        "\r",
+        "ü",
+        "1e9999",
+    ];
+    prop_oneof![9 => prop::sample::select(pieces.to_vec()).prop_map(str::to_owned), 1 => any::<String>()]
+}
+
+fn check(text: &str) -> Result<(), TestCaseError> {
+    if let Err(mistakes) = load_str("f.toml", text) {
+        prop_assert!(mistakes.count() > 0);
+        let lines = text.split('\n').count();
+        for mistake in &mistakes {
+            prop_assert!(mistake.line >= 1 && mistake.line <= lines, "{}", mistake);
+            let line = text.split('\n').nth(mistake.line - 1).unwrap_or_default();
+            prop_assert!(
+                mistake.column >= 1 && mistake.column <= line.chars().count() + 1,
+                "{}",
+                mistake
+            );
+        }
+        let places: Vec<_> = mistakes
+            .iter()
+            .map(|mistake| (mistake.line, mistake.column))
+            .collect();
+        prop_assert!(places.is_sorted());
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn on_any_text(text in any::<String>()) {
+        check(&text)?;
+    }
+
+    #[test]
+    fn on_anything_that_looks_like_toml(pieces in prop::collection::vec(piece(), 0..25)) {
+        check(&pieces.concat())?;
+    }
+}
