@@ -86,6 +86,11 @@ impl RequestMatch {
         })
     }
 
+    /// The path as it was written, with its trailing `*` if there is one.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Whether a request is meant. The path may carry a query, which is not compared.
     ///
     /// Paths that a backend would take for this one match too: percent-encoded, with doubled slashes, dot segments

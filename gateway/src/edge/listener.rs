@@ -127,9 +127,10 @@ fn bind(address: SocketAddr, others: &[SocketAddr]) -> io::Result<TcpListener> {
     )?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
+        // Port 0 is another port each time.
         let shared = others
             .iter()
-            .any(|other| other.is_ipv4() && other.port() == address.port());
+            .any(|other| other.is_ipv4() && other.port() == address.port() && address.port() != 0);
         socket.set_only_v6(shared)?;
     }
     // Accepted sockets inherit it.

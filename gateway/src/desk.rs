@@ -1,0 +1,100 @@
+//! The operators' listener: health, readiness, metrics, and a table of the rooms.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use pingora_core::apps::http_app::ServeHttp;
+use pingora_core::protocols::http::ServerSession;
+
+use crate::edge::EdgeCounters;
+use crate::metrics::Metrics;
+use crate::site::Site;
+
+/// Answers operators. Never public: it asks for no password.
+pub(crate) struct Desk {
+    pub(crate) site: Arc<Site>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) edge: Arc<EdgeCounters>,
+}
+
+#[async_trait]
+impl ServeHttp for Desk {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        const TEXT: &str = "text/plain; charset=utf-8";
+        match session.req_header().uri.path() {
+            // The process runs and answers.
+            "/healthz" => answer(StatusCode::OK, TEXT, "ok\n".into()),
+            // The edge listens and every room has its registers: both before the desk starts.
+            "/readyz" => answer(StatusCode::OK, TEXT, self.ready()),
+            "/metrics" => answer(
+                StatusCode::OK,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                self.metrics.scrape(&self.site, &self.edge),
+            ),
+            "/" => answer(StatusCode::OK, "text/html; charset=utf-8", self.table()),
+            _ => answer(StatusCode::NOT_FOUND, TEXT, "not found\n".into()),
+        }
+    }
+}
+
+impl Desk {
+    fn ready(&self) -> String {
+        let mut out = String::from("ready\n");
+        for pool in &self.site.pools {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "room {} embedded", pool.name);
+        }
+        out
+    }
+
+    fn table(&self) -> String {
+        let mut rows = String::new();
+        for pool in &self.site.pools {
+            let gauges = pool.room.gauges();
+            let capacity = gauges
+                .capacity
+                .map_or_else(|| "–".to_owned(), |c| format!("{c:.1}/s"));
+            let state = if pool.backends.down() { "down" } else { "up" };
+            // Pool names are made of letters, digits, '-', '_', '.', '/' and ':': safe in HTML.
+            let _ = write!(
+                rows,
+                "<tr><th scope=row>{}<td>{}<td>{}<td>{}<td>{} / {}<td>{capacity}<td>{state}",
+                pool.name,
+                gauges.waiting,
+                gauges.buffered,
+                pool.backends.len(),
+                gauges.in_flight,
+                gauges.cap,
+            );
+        }
+        format!(
+            "<!DOCTYPE html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=2>\
+             <meta name=viewport content=\"width=device-width\"><title>Einlass: rooms</title>\
+             <style>:root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui;margin:2rem}}\
+             td,th{{padding:.3rem 1rem;text-align:right;border-bottom:1px solid #8888}}\
+             th[scope=row]{{text-align:left}}</style><h1>Rooms</h1><table><thead><tr><th>room\
+             <th>waiting<th>buffered<th>backends<th>in flight / cap<th>capacity<th>pool</thead>\
+             {rows}</table><p><a href=/metrics>metrics</a>"
+        )
+    }
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response<Vec<u8>> {
+    let body = Bytes::from(body);
+    let mut response = Response::new(body.to_vec());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static(content_type),
+    );
+    headers.insert(http::header::CONTENT_LENGTH, body.len().into());
+    headers.insert(
+        http::header::CACHE_CONTROL,
+        http::HeaderValue::from_static("no-store"),
+    );
+    response
+}

@@ -1,0 +1,400 @@
+//! The gate: a login meets its room. Straight through, held, or sealed and sent to wait.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use einlass_admission::{Pass, Refusal, Ticket};
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use pingora_core::Result;
+use pingora_proxy::Session;
+
+use crate::clock::wall;
+use crate::cookies::{self, Jar};
+use crate::forwarding::HOP_BY_HOP;
+use crate::login::{self, Failure, Login};
+use crate::metrics::Outcome;
+use crate::pages::Message;
+use crate::proxy::{Gateway, Request};
+use crate::respond::{Reply, relay};
+use crate::room::Slot;
+use crate::standing::{State, TurnBody};
+use crate::{random, sealed};
+
+/// Where a ticket may be sent besides the cookie.
+pub(crate) const TICKET_FIELD: HeaderName = HeaderName::from_static("einlass-ticket");
+/// The body of the form that goes in with a sealed login.
+pub(crate) const ENTER: &[u8] = b"einlass=enter";
+
+/// A ticket and the text it came in: seals are bound to the text.
+pub(crate) struct Held {
+    pub(crate) ticket: Ticket,
+    pub(crate) text: String,
+}
+
+impl Gateway {
+    /// Answers a request that needs admission.
+    pub(crate) async fn gate(&self, session: &mut Session, request: &Request) -> Result<bool> {
+        let Some(body) = read_body(session, request.seat.pool.limits.max_body).await? else {
+            return Message::TooLarge
+                .reply(request.language, None)
+                .send(session)
+                .await;
+        };
+        let jar = Jar::of(&session.req_header().headers);
+        let held = self.held(session, request, &jar);
+        let headers = self.login_headers(session, request)?;
+        if body.as_ref() == ENTER {
+            return self
+                .enter_sealed(session, request, &jar, held, headers)
+                .await;
+        }
+        let login = Login {
+            method: session.req_header().method.clone(),
+            target: target(session),
+            headers,
+            body,
+        };
+        if let Some(pass) = self.pass(request, &jar)
+            && let Ok(slot) = request.seat.pool.room.enter_again(&pass).await
+        {
+            return self.let_in(session, request, &jar, slot, login).await;
+        }
+        let room = &request.seat.pool.room;
+        let held = match held {
+            Some(held) => match room.enter(request.seat.school, &held.ticket).await {
+                Ok(slot) => return self.let_in(session, request, &jar, slot, login).await,
+                Err(Refusal::Used) => None,
+                Err(Refusal::TooEarly | Refusal::Full | Refusal::Shut) => Some(held),
+            },
+            None => None,
+        };
+        if let Some(held) = held {
+            return self
+                .send_to_wait(session, request, &jar, &held, &login)
+                .await;
+        }
+        if let Some(slot) = room.straight() {
+            return self.let_in(session, request, &jar, slot, login).await;
+        }
+        self.queue(session, request, &jar, login).await
+    }
+
+    /// Takes a turn; holds the request if the turn comes soon, else seals the login.
+    async fn queue(
+        &self,
+        session: &mut Session,
+        request: &Request,
+        jar: &Jar,
+        login: Login,
+    ) -> Result<bool> {
+        let seat = &request.seat;
+        let room = &seat.pool.room;
+        let Some((turn, epoch)) = room.join(seat.school) else {
+            return Message::UnknownHost
+                .reply(request.language, None)
+                .send(session)
+                .await;
+        };
+        let ticket = Ticket {
+            room: room.key,
+            school: seat.key,
+            turn,
+            issued: wall(),
+            epoch,
+        };
+        let held = Held {
+            text: ticket.encode(&self.keys),
+            ticket,
+        };
+        let hold = seat.pool.limits.hold;
+        let view = room.view();
+        let soon = view
+            .eta(turn)
+            .is_none_or(|eta| Duration::from_secs(eta.likely) <= hold + Duration::from_secs(1));
+        if soon
+            && room.hold(turn, hold).await
+            && let Ok(slot) = room.enter(seat.school, &held.ticket).await
+        {
+            self.metrics.admitted(&seat.pool.name, Outcome::Held);
+            return self.let_in(session, request, jar, slot, login).await;
+        }
+        self.metrics.admitted(&seat.pool.name, Outcome::Queued);
+        self.send_to_wait(session, request, jar, &held, &login)
+            .await
+    }
+
+    /// Seals the login into the browser and sends it to the waiting page; an app gets JSON.
+    async fn send_to_wait(
+        &self,
+        session: &mut Session,
+        request: &Request,
+        jar: &Jar,
+        held: &Held,
+        login: &Login,
+    ) -> Result<bool> {
+        let limits = &request.seat.pool.limits;
+        let baker = request.baker();
+        let ticket = baker.ticket(&held.text, limits.ticket_lifetime);
+        if wants_json(&session.req_header().headers) {
+            let turn = TurnBody::of(&request.seat, &held.ticket, request.language);
+            return Reply::json(StatusCode::TOO_MANY_REQUESTS, &turn)
+                .with(RETRY_AFTER, turn.poll_after_seconds.to_string())
+                .with(TICKET_FIELD, held.text.clone())
+                .cookies([ticket])
+                .send(session)
+                .await;
+        }
+        // A login too large for cookies keeps its place and is typed again when the turn has come.
+        let sealed = sealed::seal(&self.keys, &held.text, wall(), login)
+            .and_then(|sealed| baker.seal(jar, &sealed, limits.seal_lifetime))
+            .unwrap_or_default();
+        Reply::see_other("/_einlass/wait")
+            .cookies(std::iter::once(ticket).chain(sealed))
+            .send(session)
+            .await
+    }
+
+    /// Goes in with a ticket whose turn has come and the login sealed for it.
+    async fn enter_sealed(
+        &self,
+        session: &mut Session,
+        request: &Request,
+        jar: &Jar,
+        held: Option<Held>,
+        around: HeaderMap,
+    ) -> Result<bool> {
+        let wait = || Reply::see_other("/_einlass/wait");
+        let Some(held) = held else {
+            return wait().send(session).await;
+        };
+        let lifetime = request.seat.pool.limits.seal_lifetime.as_secs();
+        let login = jar.seal().and_then(|sealed| {
+            sealed::open(&self.keys, &held.text, &sealed, wall(), lifetime, around)
+        });
+        let Some(login) = login else {
+            return self.type_again(session, request, jar, &held).await;
+        };
+        match request
+            .seat
+            .pool
+            .room
+            .enter(request.seat.school, &held.ticket)
+            .await
+        {
+            Ok(slot) => self.let_in(session, request, jar, slot, login).await,
+            Err(Refusal::Used) => {
+                // Reloading the answer of a login posts the form again: show the login page.
+                Reply::see_other(&login.target).send(session).await
+            }
+            Err(_) => wait().send(session).await,
+        }
+    }
+
+    /// The turn has come but the login cannot be opened: a pass, and the login page.
+    pub(crate) async fn type_again(
+        &self,
+        session: &mut Session,
+        request: &Request,
+        jar: &Jar,
+        held: &Held,
+    ) -> Result<bool> {
+        let room = &request.seat.pool.room;
+        if room.redeem(request.seat.school, &held.ticket).is_err() {
+            return Reply::see_other("/_einlass/wait").send(session).await;
+        }
+        let baker = request.baker();
+        let cookies = std::iter::once(self.fresh_pass(request)).chain(baker.delete_place(jar));
+        Reply::see_other(&request.login_page())
+            .cookies(cookies)
+            .send(session)
+            .await
+    }
+
+    /// Performs the login in its slot and passes on the answer.
+    async fn let_in(
+        &self,
+        session: &mut Session,
+        request: &Request,
+        jar: &Jar,
+        slot: Slot,
+        login: Login,
+    ) -> Result<bool> {
+        let pool = &request.seat.pool;
+        let retry = login.clone();
+        let answer = login::perform(&self.logins, pool, slot, login).await;
+        // The sender is dropped without a word only if the task panicked.
+        let answer = answer.unwrap_or(Err(Failure::Lost(login::Lost::Broken)));
+        self.metrics.login(&pool.name, &answer);
+        match answer {
+            Ok(answer) => {
+                let cookies = std::iter::once(self.fresh_pass(request));
+                let had_place = jar.find(cookies::TICKET).is_some();
+                let gone = had_place.then(|| request.baker().delete_place(jar));
+                let cookies = cookies.chain(gone.into_iter().flatten()).collect();
+                relay(session, answer, cookies).await
+            }
+            Err(Failure::Unreachable) => {
+                // Nothing was sent: whoever had a place keeps it, whoever had none gets one.
+                match self.held(session, request, jar) {
+                    Some(held) => {
+                        self.send_to_wait(session, request, jar, &held, &retry)
+                            .await
+                    }
+                    None => Box::pin(self.queue(session, request, jar, retry)).await,
+                }
+            }
+            Err(Failure::Lost(_)) => {
+                let page = request.login_page();
+                Message::Lost
+                    .reply(request.language, Some(&page))
+                    .cookies([self.fresh_pass(request)])
+                    .send(session)
+                    .await
+            }
+        }
+    }
+
+    /// The ticket of a request, from the cookie or the header field.
+    pub(crate) fn held(&self, session: &Session, request: &Request, jar: &Jar) -> Option<Held> {
+        let field = session.req_header().headers.get(TICKET_FIELD);
+        let text = jar
+            .find(cookies::TICKET)
+            .or_else(|| field.and_then(|value| value.to_str().ok()))?;
+        let seat = &request.seat;
+        let lifetime = seat.pool.limits.ticket_lifetime;
+        let ticket = Ticket::decode(
+            &self.keys,
+            text,
+            seat.pool.room.key,
+            seat.key,
+            wall(),
+            lifetime,
+        );
+        if ticket.is_none() {
+            self.metrics.bad_ticket(&seat.pool.name);
+        }
+        Some(Held {
+            ticket: ticket?,
+            text: text.to_owned(),
+        })
+    }
+
+    fn pass(&self, request: &Request, jar: &Jar) -> Option<Pass> {
+        let text = jar.find(cookies::PASS)?;
+        let seat = &request.seat;
+        Pass::decode(&self.keys, text, seat.pool.room.key, seat.key, wall())
+    }
+
+    fn fresh_pass(&self, request: &Request) -> String {
+        let seat = &request.seat;
+        let lifetime = seat.pool.limits.pass_lifetime;
+        let mut expires = wall();
+        expires.0 += lifetime.as_secs();
+        let pass = Pass {
+            room: seat.pool.room.key,
+            school: seat.key,
+            expires,
+            id: u64::from_be_bytes(random::bytes()),
+        };
+        request.baker().pass(&pass.encode(&self.keys), lifetime)
+    }
+
+    /// The headers of a login as the backend will see them.
+    fn login_headers(&self, session: &mut Session, request: &Request) -> Result<HeaderMap> {
+        let mut header = session.req_header().clone();
+        prepare(&mut header, request)?;
+        for name in HOP_BY_HOP {
+            header.remove_header(name);
+        }
+        header.remove_header(&http::header::CONTENT_LENGTH);
+        Ok(header.headers.clone())
+    }
+}
+
+/// What every backend request needs: our cookies out, the others in one field, the host in, and
+/// the truth about the client.
+pub(crate) fn prepare(header: &mut pingora_http::RequestHeader, request: &Request) -> Result<()> {
+    match cookies::foreign(&header.headers) {
+        Some(joined) => {
+            let value = HeaderValue::from_bytes(&joined);
+            header.remove_header(&http::header::COOKIE);
+            if let Ok(value) = value {
+                header.insert_header(http::header::COOKIE, value)?;
+            }
+        }
+        None => {
+            header.remove_header(&http::header::COOKIE);
+        }
+    }
+    header.remove_header(&TICKET_FIELD);
+    if !header.headers.contains_key(HOST) {
+        header.insert_header(HOST, request.host.as_str())?;
+    }
+    request.origin.apply(header, &request.host)
+}
+
+/// The turn is ready: the form is posted again where the login was, so that the answer appears
+/// under the address it belongs to.
+pub(crate) async fn enter(
+    gateway: &Gateway,
+    session: &mut Session,
+    request: &Request,
+) -> Result<bool> {
+    let jar = Jar::of(&session.req_header().headers);
+    let wait = Reply::see_other("/_einlass/wait");
+    let Some(held) = gateway.held(session, request, &jar) else {
+        return wait.send(session).await;
+    };
+    let turn = TurnBody::of(&request.seat, &held.ticket, request.language);
+    if turn.state != State::Ready {
+        return wait.send(session).await;
+    }
+    let lifetime = request.seat.pool.limits.seal_lifetime.as_secs();
+    let login = jar.seal().and_then(|sealed| {
+        sealed::open(
+            &gateway.keys,
+            &held.text,
+            &sealed,
+            wall(),
+            lifetime,
+            HeaderMap::new(),
+        )
+    });
+    match login {
+        Some(login) => Reply::again_at(&login.target).send(session).await,
+        None => gateway.type_again(session, request, &jar, &held).await,
+    }
+}
+
+/// An app asks for JSON and not for a page.
+pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).map(HeaderValue::as_bytes);
+    let accept = accept.map(String::from_utf8_lossy).unwrap_or_default();
+    let json_body = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
+    let asks = accept.contains("application/json") || (json_body && !accept.contains("html"));
+    asks && !accept.contains("text/html")
+}
+
+/// Path and query as they came.
+fn target(session: &Session) -> String {
+    String::from_utf8_lossy(session.req_header().raw_path()).into_owned()
+}
+
+/// The whole body, or `None` if it is longer than `limit`.
+async fn read_body(session: &mut Session, limit: usize) -> Result<Option<Bytes>> {
+    let expects = session.req_header().headers.get(http::header::EXPECT);
+    if expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        session.write_continue_response().await?;
+    }
+    let mut body = BytesMut::new();
+    while let Some(part) = session.read_request_body().await? {
+        if body.len() + part.len() > limit {
+            return Ok(None);
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(Some(body.freeze()))
+}

@@ -1,0 +1,90 @@
+//! The housekeeper: moves the rooms on, writes the state file, looks after backends that failed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora_core::server::ShutdownWatch;
+use pingora_core::services::background::BackgroundService;
+use tokio::net::TcpStream;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::clock::wall;
+use crate::metrics::Metrics;
+use crate::site::{Pool, Site};
+
+/// How often a room moves on.
+const TICK: Duration = Duration::from_millis(50);
+/// Every so many ticks polls get a new picture.
+const PUBLISH: u64 = 2;
+/// Every so many ticks the state is written and failed backends are tried.
+const SECOND: u64 = 20;
+/// Every so many ticks old tickets are forgotten.
+const EXPIRE: u64 = 200;
+
+/// Runs beside the edge, and a moment longer.
+pub(crate) struct Keeper {
+    pub(crate) site: Arc<Site>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) state_file: PathBuf,
+}
+
+#[async_trait]
+impl BackgroundService for Keeper {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut count: u64 = 0;
+        while !*shutdown.borrow() {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                _ = shutdown.changed() => break,
+            }
+            count += 1;
+            for pool in &self.site.pools {
+                pool.room
+                    .tick(pool.backends.down(), count.is_multiple_of(PUBLISH));
+            }
+            if count.is_multiple_of(SECOND) {
+                self.save().await;
+                self.site.pools.iter().for_each(probe);
+            }
+            if count.is_multiple_of(EXPIRE) {
+                let wall = wall();
+                for pool in &self.site.pools {
+                    pool.room.expire(wall);
+                }
+            }
+        }
+        self.save().await;
+    }
+}
+
+impl Keeper {
+    async fn save(&self) {
+        let (site, path) = (Arc::clone(&self.site), self.state_file.clone());
+        let saved = tokio::task::spawn_blocking(move || site.state().save(&path)).await;
+        if let Ok(Err(error)) = saved {
+            self.metrics.state_error();
+            tracing::error!(%error, "State file not written; a restart now would forget the places");
+        }
+    }
+}
+
+/// Tries every backend whose last connect failed. Nothing is sent.
+fn probe(pool: &Arc<Pool>) {
+    for backend in pool.backends.failed() {
+        let pool = Arc::clone(pool);
+        tokio::spawn(async move {
+            let connect = TcpStream::connect(backend.address);
+            if matches!(
+                timeout(pool.backends.connect_timeout(), connect).await,
+                Ok(Ok(_))
+            ) {
+                tracing::info!(pool = pool.name, backend = %backend.address, "Backend answers again");
+                pool.backends.connected(&backend);
+            }
+        });
+    }
+}

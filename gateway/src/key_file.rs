@@ -1,0 +1,65 @@
+//! The key file: read at start, made on the first one.
+
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use einlass_admission::Keyring;
+use einlass_admission::keys::KeyError;
+
+use crate::random;
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// The file system refused.
+    #[error("{path}: {source}; `state.directory` must be a folder the gateway may write to")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file holds no keys.
+    #[error("{path}: {source}")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyError,
+    },
+}
+
+/// Reads the keys, or makes a first one that only this user may read.
+pub(crate) fn load(directory: &Path) -> Result<Keyring, KeyFileError> {
+    let path = directory.join("keys");
+    let io = |source| KeyFileError::Io {
+        path: path.clone(),
+        source,
+    };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(io)?;
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let text = Keyring::text(1, &random::bytes());
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)
+                .map_err(io)?;
+            file.write_all(text.as_bytes()).map_err(io)?;
+            file.sync_all().map_err(io)?;
+            text
+        }
+        Err(error) => return Err(io(error)),
+    };
+    Keyring::parse(&text).map_err(|source| KeyFileError::Content {
+        path: path.clone(),
+        source,
+    })
+}

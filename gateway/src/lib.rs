@@ -1,0 +1,26 @@
+//! Einlass: a login gateway that lets everyone in when everyone comes at once.
+//!
+//! A request enters at the [`edge`], `proxy` finds its school and phase by phase decides what it
+//! is, `gate` lets a login in or takes it to its `room`, `login` performs it at a backend, and
+//! `pages` tell the pupil what happens. [`run`] puts it all together.
+
+mod backends;
+mod clock;
+mod cookies;
+mod desk;
+pub mod edge;
+mod forwarding;
+mod gate;
+mod keeper;
+pub mod key_file;
+mod login;
+mod metrics;
+mod pages;
+mod proxy;
+mod random;
+mod respond;
+mod room;
+pub mod run;
+mod sealed;
+mod site;
+mod standing;

@@ -1,0 +1,223 @@
+//! What the desk exports for Prometheus.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::edge::EdgeCounters;
+use crate::login::{Answer, Failure, Lost};
+use crate::site::Site;
+
+/// How a login that had to take a turn went on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Outcome {
+    /// Its turn came within the hold time.
+    Held,
+    /// It was sent to the waiting page.
+    Queued,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Pool {
+    pool: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolOutcome {
+    pool: String,
+    outcome: Outcome,
+}
+
+/// What a backend made of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum LoginAnswer {
+    Redirect,
+    Page,
+    ClientError,
+    ServerError,
+    Timeout,
+    Broken,
+    Unreachable,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolAnswer {
+    pool: String,
+    answer: LoginAnswer,
+}
+
+/// All metrics. Counters are bumped by requests, gauges are read when somebody scrapes.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<Pool, Counter>,
+    failures: Family<Pool, Counter>,
+    polls: Family<Pool, Counter>,
+    turns: Family<PoolOutcome, Counter>,
+    logins: Family<PoolAnswer, Counter>,
+    bad_tickets: Family<Pool, Counter>,
+    unknown_hosts: Counter,
+    state_errors: Counter,
+    waiting: Family<Pool, Gauge>,
+    buffered: Family<Pool, Gauge>,
+    in_flight: Family<Pool, Gauge>,
+    cap: Family<Pool, Gauge>,
+    capacity: Family<Pool, Gauge<f64, AtomicU64>>,
+    serving: Family<Pool, Gauge>,
+    down: Family<Pool, Gauge>,
+    edge_open: Gauge,
+    edge: Family<EdgeEvent, Gauge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EdgeEvent {
+    event: &'static str,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("einlass");
+        macro_rules! register {
+            ($name:literal, $help:literal) => {{
+                let metric = Default::default();
+                registry.register($name, $help, Clone::clone(&metric));
+                metric
+            }};
+        }
+        let capacity: Family<Pool, Gauge<f64, AtomicU64>> = Family::default();
+        registry.register_with_unit(
+            "capacity_logins",
+            "What the pool is believed to complete with its cap used up",
+            Unit::Other("per_second".to_owned()),
+            capacity.clone(),
+        );
+        Self {
+            requests: register!("requests", "Requests of a pool's schools"),
+            failures: register!("request_failures", "Requests that ended in an error"),
+            polls: register!("polls", "Polls of the turn"),
+            turns: register!("turns", "Logins that took a turn"),
+            logins: register!("logins", "Logins performed, by the backend's answer"),
+            bad_tickets: register!(
+                "bad_tickets",
+                "Tickets not believed: forged, foreign or expired"
+            ),
+            unknown_hosts: register!("unknown_hosts", "Requests for a host of no school"),
+            state_errors: register!("state_file_errors", "Failed writes of the state file"),
+            waiting: register!("waiting_pupils", "Pupils waiting in the room"),
+            buffered: register!("buffered_logins", "Released logins waiting for a slot"),
+            in_flight: register!("in_flight_logins", "Logins in flight at the pool"),
+            cap: register!("in_flight_cap_logins", "Logins that may be in flight"),
+            serving: register!("serving", "The watermark"),
+            down: register!("pool_down", "1 while no backend of the pool can be reached"),
+            edge_open: register!("edge_open_connections", "Connections open at the edge"),
+            edge: register!("edge_events", "What happened at the edge since the start"),
+            capacity,
+            registry,
+        }
+    }
+
+    pub(crate) fn request(&self, pool: &str, failed: bool) {
+        let label = Pool::of(pool);
+        self.requests.get_or_create(&label).inc();
+        if failed {
+            self.failures.get_or_create(&label).inc();
+        }
+    }
+
+    pub(crate) fn poll(&self, pool: &str) {
+        self.polls.get_or_create(&Pool::of(pool)).inc();
+    }
+
+    pub(crate) fn admitted(&self, pool: &str, outcome: Outcome) {
+        let pool = pool.to_owned();
+        self.turns
+            .get_or_create(&PoolOutcome { pool, outcome })
+            .inc();
+    }
+
+    pub(crate) fn login(&self, pool: &str, answer: &Result<Answer, Failure>) {
+        let answer = match answer {
+            Ok(answer) if answer.header.status.is_redirection() => LoginAnswer::Redirect,
+            Ok(answer) if answer.header.status.is_client_error() => LoginAnswer::ClientError,
+            Ok(answer) if answer.header.status.is_server_error() => LoginAnswer::ServerError,
+            Ok(_) => LoginAnswer::Page,
+            Err(Failure::Unreachable) => LoginAnswer::Unreachable,
+            Err(Failure::Lost(Lost::Timeout)) => LoginAnswer::Timeout,
+            Err(Failure::Lost(Lost::Broken)) => LoginAnswer::Broken,
+        };
+        let pool = pool.to_owned();
+        self.logins
+            .get_or_create(&PoolAnswer { pool, answer })
+            .inc();
+    }
+
+    pub(crate) fn bad_ticket(&self, pool: &str) {
+        self.bad_tickets.get_or_create(&Pool::of(pool)).inc();
+    }
+
+    pub(crate) fn unknown_host(&self) {
+        self.unknown_hosts.inc();
+    }
+
+    pub(crate) fn state_error(&self) {
+        self.state_errors.inc();
+    }
+
+    /// The text a scraper gets.
+    pub(crate) fn scrape(&self, site: &Site, edge: &Arc<EdgeCounters>) -> String {
+        for pool in &site.pools {
+            let label = Pool::of(&pool.name);
+            let gauges = pool.room.gauges();
+            let set = |family: &Family<Pool, Gauge>, value: u64| {
+                let value = i64::try_from(value).unwrap_or(i64::MAX);
+                family.get_or_create(&label).set(value);
+            };
+            set(&self.waiting, gauges.waiting);
+            set(&self.buffered, gauges.buffered as u64);
+            set(&self.in_flight, gauges.in_flight.into());
+            set(&self.cap, gauges.cap.into());
+            set(&self.serving, pool.room.serving().0);
+            set(&self.down, pool.backends.down().into());
+            if let Some(capacity) = gauges.capacity {
+                self.capacity.get_or_create(&label).set(capacity);
+            }
+        }
+        self.edge(edge);
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+
+    fn edge(&self, edge: &EdgeCounters) {
+        let counts = edge.counts();
+        let number = |value| i64::try_from(value).unwrap_or(i64::MAX);
+        self.edge_open.set(number(counts.open));
+        for (event, value) in [
+            ("accepted", counts.accepted),
+            ("refused", counts.refused),
+            ("accept_error", counts.accept_errors),
+            ("handshake_failure", counts.handshake_failures),
+            ("handshake_timeout", counts.handshake_timeouts),
+            ("head_timeout", counts.head_timeouts),
+            ("head_too_long", counts.heads_too_long),
+            ("panic", counts.panics),
+        ] {
+            self.edge
+                .get_or_create(&EdgeEvent { event })
+                .set(number(value));
+        }
+    }
+}
+
+impl Pool {
+    fn of(pool: &str) -> Self {
+        Self {
+            pool: pool.to_owned(),
+        }
+    }
+}

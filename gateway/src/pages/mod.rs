@@ -1,0 +1,10 @@
+//! The pages a pupil may see: the waiting page and plain messages, in German and English.
+
+mod language;
+mod message;
+mod texts;
+mod wait;
+
+pub(crate) use language::Language;
+pub(crate) use message::Message;
+pub(crate) use wait::WaitPage;

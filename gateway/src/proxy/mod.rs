@@ -1,0 +1,133 @@
+//! The proxy: one file per phase of a request.
+
+mod failure;
+mod request;
+mod route;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use einlass_admission::Keyring;
+use einlass_config::IpNet;
+use pingora_core::connectors::http::Connector;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, Result};
+use pingora_http::RequestHeader;
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+
+use crate::backends::Busy;
+use crate::metrics::Metrics;
+use crate::site::Site;
+
+pub(crate) use request::Request;
+
+/// What all requests share.
+pub(crate) struct Gateway {
+    pub(crate) site: Arc<Site>,
+    pub(crate) keys: Arc<Keyring>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// For logins only; never reuses a connection.
+    pub(crate) logins: Arc<Connector>,
+}
+
+/// What one request carries from phase to phase.
+#[derive(Default)]
+pub(crate) struct Context {
+    request: Option<Request>,
+    busy: Option<Busy>,
+    tried: Vec<SocketAddr>,
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::default()
+    }
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        route::answer(self, session, context).await
+    }
+
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+    ) -> Result<Box<HttpPeer>> {
+        upstream::peer(session, context)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        header: &mut RequestHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        match &context.request {
+            Some(request) => crate::gate::prepare(header, request),
+            None => Ok(()),
+        }
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _reused: bool,
+        _: &HttpPeer,
+        _: std::os::unix::io::RawFd,
+        _: Option<&pingora_core::protocols::Digest>,
+        context: &mut Context,
+    ) -> Result<()> {
+        upstream::connected(context);
+        Ok(())
+    }
+
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        context: &mut Context,
+        error: Box<Error>,
+    ) -> Box<Error> {
+        upstream::connect_failed(context, error)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        _: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        upstream::broke_off(session, error, reused)
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut Context,
+    ) -> FailToProxy {
+        failure::answer(session, error, context).await
+    }
+
+    fn request_summary(&self, session: &Session, _: &Context) -> String {
+        // Neither the query nor the path's tail: they may name a pupil.
+        let header = session.req_header();
+        let path = header.uri.path();
+        let first = path.split('/').nth(1).unwrap_or_default();
+        format!("{} /{first}", header.method)
+    }
+
+    async fn logging(&self, _: &mut Session, error: Option<&Error>, context: &mut Context) {
+        if let Some(request) = &context.request {
+            self.metrics
+                .request(&request.seat.pool.name, error.is_some());
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Second phase: which school, and is it one of our own pages, the gate, or the backend's?
+
+use http::Method;
+use http::header::HOST;
+use pingora_core::Result;
+use pingora_proxy::Session;
+
+use super::{Context, Gateway, Request};
+use crate::cookies::Jar;
+use crate::forwarding::Origin;
+use crate::gate;
+use crate::pages::{Language, Message, WaitPage};
+use crate::respond::Reply;
+use crate::standing::TurnBody;
+
+const RESERVED: &str = "/_einlass/";
+
+/// `Ok(true)`: answered here. `Ok(false)`: it goes on to the pool.
+pub(super) async fn answer(
+    gateway: &Gateway,
+    session: &mut Session,
+    context: &mut Context,
+) -> Result<bool> {
+    let header = session.req_header();
+    let language = Language::of(&header.headers);
+    let host = header
+        .uri
+        .authority()
+        .map(|authority| authority.as_str())
+        .or_else(|| header.headers.get(HOST).and_then(|h| h.to_str().ok()))
+        .unwrap_or_default()
+        .to_owned();
+    let Some(seat) = gateway.site.hosts.find(&host).cloned() else {
+        gateway.metrics.unknown_host();
+        return Message::UnknownHost
+            .reply(language, None)
+            .send(session)
+            .await;
+    };
+    let request = &*context.request.insert(Request {
+        seat,
+        host,
+        origin: Origin::of(session, &gateway.trusted_proxies),
+        language,
+    });
+    let header = session.req_header();
+    let path = header.uri.path();
+    if let Some(own) = path.strip_prefix(RESERVED) {
+        let own = own.to_owned();
+        return reserved(gateway, session, request, &own).await;
+    }
+    let method = header.method.as_str();
+    let rules = &request.seat.pool.gate;
+    if rules
+        .submit
+        .iter()
+        .chain(&rules.page)
+        .any(|m| m.matches(method, path))
+    {
+        return gateway.gate(session, request).await;
+    }
+    Ok(false)
+}
+
+async fn reserved(
+    gateway: &Gateway,
+    session: &mut Session,
+    request: &Request,
+    own: &str,
+) -> Result<bool> {
+    let method = session.req_header().method.clone();
+    let read = method == Method::GET || method == Method::HEAD;
+    match own {
+        "turn" if read => {
+            gateway.metrics.poll(&request.seat.pool.name);
+            let turn = turn(gateway, session, request);
+            Reply::json(http::StatusCode::OK, &turn).send(session).await
+        }
+        "wait" if read => {
+            let turn = turn(gateway, session, request);
+            let login = request.login_page();
+            WaitPage::reply(&turn, request.language, &login)
+                .send(session)
+                .await
+        }
+        "enter" if method == Method::POST => gate::enter(gateway, session, request).await,
+        "enter" if read => Reply::see_other("/_einlass/wait").send(session).await,
+        _ => {
+            Message::NotFound
+                .reply(request.language, None)
+                .send(session)
+                .await
+        }
+    }
+}
+
+fn turn(gateway: &Gateway, session: &Session, request: &Request) -> TurnBody {
+    let jar = Jar::of(&session.req_header().headers);
+    match gateway.held(session, request, &jar) {
+        Some(held) => TurnBody::of(&request.seat, &held.ticket, request.language),
+        None => TurnBody::none(request.language),
+    }
+}

@@ -1,0 +1,115 @@
+//! `einlass run`: everything put together and started.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use einlass_admission::state::{State, StateError};
+use einlass_config::{Config, Mistakes};
+use pingora_core::connectors::http::Connector;
+use pingora_core::services::background::GenBackgroundService;
+use pingora_core::services::listening::Service;
+use pingora_proxy::HttpProxy;
+
+use crate::clock::{Clock, wall};
+use crate::desk::Desk;
+use crate::edge::boot::{Services, StopOn, serve, server_conf};
+use crate::edge::{CertificateFiles, Edge, EdgeError, EdgeSettings};
+use crate::keeper::Keeper;
+use crate::key_file::{self, KeyFileError};
+use crate::metrics::Metrics;
+use crate::proxy::Gateway;
+use crate::site::Site;
+
+/// How long requests in flight may take to finish when the gateway stops.
+const DRAIN: Duration = Duration::from_secs(35);
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration has mistakes.
+    #[error("{0}")]
+    Config(#[from] Mistakes),
+    /// There are no keys to sign with.
+    #[error("{0}")]
+    Keys(#[from] KeyFileError),
+    /// The state of an earlier run cannot be read.
+    #[error("{0}")]
+    State(#[from] StateError),
+    /// The edge cannot listen.
+    #[error("{0}")]
+    Edge(#[from] EdgeError),
+}
+
+/// Starts the gateway and blocks until it is told to stop.
+pub fn run(config: &Path) -> Result<(), RunError> {
+    let config = einlass_config::load(config)?;
+    let keys = key_file::load(&config.state.directory)?;
+    let state_file = config.state.directory.join("rooms.json");
+    let state = match State::load(&state_file) {
+        Err(error @ StateError::Damaged { .. }) => {
+            // A file cut off by a full disk must not keep a school out: the rooms learn again.
+            tracing::error!(%error, "State file ignored");
+            None
+        }
+        state => state?,
+    };
+    let epoch = u32::try_from(wall().0).unwrap_or(u32::MAX);
+    let site = Arc::new(Site::build(&config, Clock::start(), epoch, state));
+    let metrics = Arc::new(Metrics::new());
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let conf = server_conf(threads);
+
+    let gateway = Gateway {
+        site: Arc::clone(&site),
+        keys: Arc::new(keys),
+        metrics: Arc::clone(&metrics),
+        trusted_proxies: config.edge.trusted_proxies.clone(),
+        logins: Arc::new(Connector::new(None)),
+    };
+    let mut proxy = HttpProxy::new(gateway, Arc::new(server_conf(threads)));
+    proxy.handle_init_modules();
+    let edge = Edge::bind(&edge_settings(&config), proxy)?;
+    tracing::info!(addresses = ?edge.local_addrs(), pools = site.pools.len(), schools = site.hosts.len(), "Edge listens");
+
+    let mut desk = Service::new(
+        "desk".to_owned(),
+        Desk {
+            site: Arc::clone(&site),
+            metrics: Arc::clone(&metrics),
+            edge: edge.counters(),
+        },
+    );
+    desk.add_tcp(&config.desk.listen.to_string());
+    let keeper = Keeper {
+        site,
+        metrics,
+        state_file,
+    };
+    let keeper = GenBackgroundService::new("keeper".to_owned(), Arc::new(keeper));
+    let services = Services {
+        front: vec![Box::new(edge)],
+        back: vec![Box::new(keeper), Box::new(desk)],
+    };
+    serve(conf, services, DRAIN, StopOn::Signals);
+    Ok(())
+}
+
+fn edge_settings(config: &Config) -> EdgeSettings {
+    let edge = &config.edge;
+    let certificates = edge.certificates.iter().map(|c| CertificateFiles {
+        chain: c.chain.clone(),
+        key: c.key.clone(),
+    });
+    EdgeSettings {
+        listen: edge.listen.clone(),
+        listen_tls: edge.listen_tls.clone(),
+        certificates: certificates.collect(),
+        max_connections: edge.max_connections as usize,
+        handshake_timeout: edge.handshake_timeout,
+        header_timeout: edge.header_timeout,
+        keepalive_timeout: edge.keepalive_timeout,
+        drain_timeout: DRAIN,
+        ..EdgeSettings::default()
+    }
+}

@@ -1,0 +1,124 @@
+//! The whole house: every host with its school, every school with its pool and room.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use einlass_admission::{
+    Fixed, Gatekeeper, Room, RoomKey, SchoolIndex, SchoolKey, Settings, Step, Weight,
+    state::{RoomState, State},
+};
+use einlass_config::{Config, Gate, HostTable, Mode};
+
+use crate::backends::Backends;
+use crate::clock::Clock;
+use crate::room::LiveRoom;
+
+/// A pool with its room.
+pub(crate) struct Pool {
+    pub(crate) name: String,
+    pub(crate) room: Arc<LiveRoom>,
+    pub(crate) backends: Backends,
+    pub(crate) gate: Gate,
+    pub(crate) limits: Limits,
+}
+
+/// The times and sizes of a pool's gate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) hold: Duration,
+    pub(crate) ticket_lifetime: Duration,
+    pub(crate) seal_lifetime: Duration,
+    pub(crate) pass_lifetime: Duration,
+    pub(crate) max_body: usize,
+    pub(crate) login_timeout: Duration,
+}
+
+/// A school, found by its host.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) school: SchoolIndex,
+    pub(crate) key: SchoolKey,
+    pub(crate) step: Step,
+}
+
+/// Everything a request can belong to.
+pub(crate) struct Site {
+    pub(crate) hosts: HostTable<Seat>,
+    pub(crate) pools: Vec<Arc<Pool>>,
+}
+
+impl Site {
+    /// Builds the house, and takes over what an earlier run left.
+    pub(crate) fn build(config: &Config, clock: Clock, epoch: u32, state: Option<State>) -> Self {
+        let mut earlier: BTreeMap<String, RoomState> =
+            state.map(|state| state.rooms).unwrap_or_default();
+        let mut pools = Vec::new();
+        let mut hosts = Vec::new();
+        for pool in config.pools() {
+            let schools: Vec<_> = pool
+                .schools
+                .iter()
+                // The configuration allows 1 to 1,000,000 pupils, which is what a weight is.
+                .filter_map(|s| {
+                    Some((
+                        SchoolKey::of(s.host.as_str()),
+                        Weight::new(s.pupils)?,
+                        &s.host,
+                    ))
+                })
+                .collect();
+            let room = Room::new(schools.iter().map(|(key, weight, _)| (*key, *weight)));
+            let settings = Settings {
+                closed: pool.admission.mode == Mode::Closed,
+                ceiling: pool.admission.logins_per_second,
+                ticket_lifetime: pool.admission.ticket_lifetime,
+                pass_tries: u8::try_from(pool.admission.pass_tries).unwrap_or(u8::MAX),
+            };
+            let pacer = Fixed::new(pool.admission.in_flight.max, settings.ceiling);
+            let mut gatekeeper = Gatekeeper::new(room, epoch, settings, Box::new(pacer));
+            if let Some(state) = earlier.remove(&pool.name) {
+                gatekeeper.restore(state);
+            }
+            let index: Vec<_> = schools
+                .iter()
+                .filter_map(|(key, ..)| gatekeeper.room().index(*key))
+                .collect();
+            let live = Arc::new(Pool {
+                room: LiveRoom::new(RoomKey::of(&pool.name), clock, gatekeeper),
+                backends: Backends::new(clock, pool.upstream.clone(), &pool.backends),
+                limits: Limits {
+                    hold: pool.admission.hold,
+                    ticket_lifetime: pool.admission.ticket_lifetime,
+                    seal_lifetime: pool.admission.seal_lifetime,
+                    pass_lifetime: pool.admission.pass_lifetime,
+                    max_body: pool.admission.max_body,
+                    login_timeout: pool.upstream.login_timeout,
+                },
+                gate: pool.gate,
+                name: pool.name,
+            });
+            for ((key, weight, host), school) in schools.into_iter().zip(index) {
+                let seat = Seat {
+                    pool: Arc::clone(&live),
+                    school,
+                    key,
+                    step: weight.step(),
+                };
+                hosts.push((host.clone(), seat));
+            }
+            pools.push(live);
+        }
+        Self {
+            hosts: hosts.into_iter().collect(),
+            pools,
+        }
+    }
+
+    /// What a restarted gateway needs.
+    pub(crate) fn state(&self) -> State {
+        let rooms = self.pools.iter().map(|p| (p.name.clone(), p.room.state()));
+        State::new(rooms.collect())
+    }
+}

@@ -1,0 +1,116 @@
+//! A pupil's standing, as JSON and as what the pages show.
+
+use einlass_admission::{Door, Standing, Ticket};
+use serde::Serialize;
+
+use crate::pages::Language;
+use crate::random;
+use crate::site::Seat;
+
+/// What `GET /_einlass/turn` answers.
+#[derive(Debug, Serialize)]
+pub(crate) struct TurnBody {
+    pub(crate) state: State,
+    /// Pupils of the own school who go first.
+    pub(crate) ahead: u64,
+    pub(crate) eta_seconds: Option<EtaBody>,
+    /// Whole seconds, rounded up.
+    pub(crate) poll_after_seconds: u64,
+    /// When the place was taken, RFC 3339.
+    pub(crate) since: Option<String>,
+    pub(crate) message: Option<&'static str>,
+}
+
+/// The contract's states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
+    /// The turn has not come.
+    Waiting,
+    /// The turn has come.
+    Ready,
+    /// No backend answers; the place is kept.
+    Held,
+    /// No ticket, or one that is used or expired.
+    None,
+    /// The operator closed the room; the place is kept.
+    Closed,
+}
+
+/// Seconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct EtaBody {
+    pub(crate) low: u64,
+    pub(crate) likely: u64,
+    pub(crate) high: u64,
+}
+
+impl TurnBody {
+    /// Where the holder of a ticket stands. While the pupil waits this reads and never locks, but
+    /// for a ticket newer than the room's last picture, which may teach the room something.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and some dozens of seconds"
+    )]
+    pub(crate) fn of(seat: &Seat, ticket: &Ticket, language: Language) -> Self {
+        let room = &seat.pool.room;
+        room.observe(seat.school, ticket.turn);
+        let standing =
+            room.view()
+                .standing(room.serving(), ticket.turn, seat.step, random::fraction());
+        let (state, ahead, eta, poll_after) = match standing {
+            Standing::Ready if room.is_used(seat.school, ticket) => return Self::none(language),
+            Standing::Ready => (State::Ready, 0, None, 2.0),
+            Standing::Waiting {
+                ahead,
+                eta,
+                poll_after,
+            } => (State::Waiting, ahead, eta, poll_after),
+            Standing::Shut {
+                door,
+                ahead,
+                poll_after,
+            } => {
+                let state = if door == Door::Closed {
+                    State::Closed
+                } else {
+                    State::Held
+                };
+                (state, ahead, None, poll_after)
+            }
+        };
+        let texts = language.texts();
+        Self {
+            state,
+            ahead,
+            eta_seconds: eta.map(|e| EtaBody {
+                low: e.low,
+                likely: e.likely,
+                high: e.high,
+            }),
+            poll_after_seconds: poll_after.ceil() as u64,
+            since: i64::try_from(ticket.issued.0)
+                .ok()
+                .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+                .map(|at| at.to_string()),
+            message: match state {
+                State::Held => Some(texts.held),
+                State::Closed => Some(texts.closed),
+                _ => None,
+            },
+        }
+    }
+
+    /// There is no place.
+    pub(crate) fn none(language: Language) -> Self {
+        Self {
+            state: State::None,
+            ahead: 0,
+            eta_seconds: None,
+            poll_after_seconds: 30,
+            since: None,
+            message: Some(language.texts().none),
+        }
+    }
+}
