@@ -1,5 +1,7 @@
 //! The edge, over real sockets: what it serves, whom it closes, how it stops.
 
+#![allow(clippy::expect_used, reason = "a helper that fails fails its test")]
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -120,7 +122,7 @@ impl Server {
         let pki = Pki::new(&["a.example"]);
         let mut settings = settings();
         settings.listen_tls = vec![local()];
-        settings.certificates = pki.files.clone();
+        settings.certificates.clone_from(&pki.files);
         change(&mut settings);
         let app = App::new();
         let mut edge = Edge::bind(&settings, app.proxy()).expect("binds");
