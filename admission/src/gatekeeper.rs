@@ -16,12 +16,12 @@ use crate::room::{Room, SchoolIndex};
 use crate::state::RoomState;
 use crate::turn::{SchoolKey, Serving, Turn, Unix};
 use crate::used::Used;
-use crate::view::View;
+use crate::view::{Door, View};
 
 /// What an operator sets for a room.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Nobody is let in.
+    /// The operator lets nobody in.
     pub closed: bool,
     /// Ceiling in logins per second.
     pub ceiling: Option<f64>,
@@ -58,8 +58,8 @@ pub enum Refusal {
     Used,
     /// The buffer is full for the moment; the place is kept.
     Full,
-    /// The room is closed; the place is kept.
-    Closed,
+    /// Nobody is let in for the moment; the place is kept.
+    Shut,
 }
 
 /// Who to wake: each of them holds a slot now.
@@ -80,6 +80,7 @@ pub struct Gatekeeper<W> {
     inputs: Inputs,
     used: Vec<Used>,
     tries: Tries,
+    down: bool,
     waiting: u64,
     tokens: f64,
     ticked: Option<Duration>,
@@ -101,6 +102,7 @@ impl<W> Gatekeeper<W> {
             arrivals: Arrivals::default(),
             inputs: Inputs::default(),
             tries: Tries::default(),
+            down: false,
             waiting: 0,
             tokens: 1.0,
             ticked: None,
@@ -110,7 +112,7 @@ impl<W> Gatekeeper<W> {
     /// Takes a slot on the spot, if one is free and nobody is waiting, buffered or on the way.
     pub fn straight(&mut self, now: Duration) -> Straight {
         let coming = self.arrivals.coming(now);
-        let open = !self.settings.closed && self.waiting == 0 && self.has_token();
+        let open = self.door() == Door::Open && self.waiting == 0 && self.has_token();
         if open && u64::from(self.buffer.free()) > coming && self.buffer.try_take() {
             self.spend_token();
             return Straight::Go;
@@ -139,8 +141,8 @@ impl<W> Gatekeeper<W> {
         epoch: u32,
         waiter: W,
     ) -> Result<Entry, Refusal> {
-        if self.settings.closed {
-            return Err(Refusal::Closed);
+        if self.door() != Door::Open {
+            return Err(Refusal::Shut);
         }
         if !self.room.serving().admits(turn) {
             return Err(Refusal::TooEarly);
@@ -159,8 +161,8 @@ impl<W> Gatekeeper<W> {
 
     /// Enters with a pass: ahead of every turn, a few times.
     pub fn enter_again(&mut self, pass: &Pass, waiter: W) -> Result<Entry, Refusal> {
-        if self.settings.closed {
-            return Err(Refusal::Closed);
+        if self.door() != Door::Open {
+            return Err(Refusal::Shut);
         }
         if self.buffer.depth() >= self.depth_limit() {
             return Err(Refusal::Full);
@@ -169,6 +171,42 @@ impl<W> Gatekeeper<W> {
             return Err(Refusal::Used);
         }
         Ok(self.take_or_wait(Turn(0), waiter))
+    }
+
+    /// Uses up a ticket whose turn has come without taking a slot: its login has to be typed again.
+    pub fn redeem(&mut self, school: SchoolIndex, turn: Turn, epoch: u32) -> Result<(), Refusal> {
+        if !self.room.serving().admits(turn) {
+            return Err(Refusal::TooEarly);
+        }
+        let tooth = self.tooth(school, turn);
+        let used = self.used.get_mut(school.0 as usize);
+        if !used.is_some_and(|used| used.take(epoch, tooth)) {
+            return Err(Refusal::Used);
+        }
+        self.arrivals.arrived(turn);
+        Ok(())
+    }
+
+    /// Whether the ticket has admitted somebody.
+    pub fn is_used(&self, school: SchoolIndex, turn: Turn, epoch: u32) -> bool {
+        let tooth = self.tooth(school, turn);
+        self.used
+            .get(school.0 as usize)
+            .is_some_and(|used| used.contains(epoch, tooth))
+    }
+
+    /// Whether any backend of the pool answers. Without one nobody is released.
+    pub fn set_down(&mut self, down: bool) {
+        self.down = down;
+    }
+
+    /// Whether anybody is let in.
+    pub fn door(&self) -> Door {
+        match (self.settings.closed, self.down) {
+            (true, _) => Door::Closed,
+            (false, true) => Door::Down,
+            (false, false) => Door::Open,
+        }
     }
 
     /// Nothing was sent for this ticket: it may be used again.
@@ -205,7 +243,7 @@ impl<W> Gatekeeper<W> {
         self.outputs = self.pacer.step(now, &self.inputs);
         self.inputs.latencies.clear();
         self.buffer.set_cap(self.outputs.cap);
-        if !self.settings.closed {
+        if self.door() == Door::Open {
             self.release(now);
         }
         self.grant()
@@ -226,7 +264,7 @@ impl<W> Gatekeeper<W> {
             serving: self.room.serving(),
             waiting: self.waiting,
             pace: self.controller.pace().or(self.outputs.capacity),
-            closed: self.settings.closed,
+            door: self.door(),
             last: self
                 .room
                 .schools()

@@ -36,4 +36,4 @@ pub use room::{Room, School, SchoolIndex};
 pub use ticket::Ticket;
 pub use turn::{RoomKey, SchoolKey, Serving, Step, Turn, Unix, Weight};
 pub use used::Used;
-pub use view::{Eta, Standing, View};
+pub use view::{Door, Eta, Standing, View};

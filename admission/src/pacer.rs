@@ -1,5 +1,6 @@
 //! The pacer's interface, and the pacer that holds a fixed cap.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// What a room tells its pacer, several times a second.
@@ -33,8 +34,8 @@ pub struct Fixed {
     cap: u32,
     /// Ceiling in logins per second, if the operator set one.
     ceiling: Option<f64>,
-    /// Mean latency in seconds, exponentially weighted.
-    latency: Option<f64>,
+    /// The latest latencies, youngest at the back.
+    recent: VecDeque<Duration>,
 }
 
 impl Fixed {
@@ -43,24 +44,31 @@ impl Fixed {
         Self {
             cap: cap.max(1),
             ceiling,
-            latency: None,
+            recent: VecDeque::new(),
         }
+    }
+}
+
+impl Fixed {
+    /// The median: one cheap answer among real logins must not look like a fast backend.
+    fn median(&self) -> Option<Duration> {
+        let mut sorted: Vec<Duration> = self.recent.iter().copied().collect();
+        let middle = sorted.len() / 2;
+        (!sorted.is_empty()).then(|| *sorted.select_nth_unstable(middle).1)
     }
 }
 
 impl Pacer for Fixed {
     fn step(&mut self, _now: Duration, inputs: &Inputs) -> Outputs {
-        // The weight of one answer: the mean then reaches back over about two full caps.
-        let weight = 1.0 / (2.0 * f64::from(self.cap)).max(8.0);
-        for latency in &inputs.latencies {
-            let sample = latency.as_secs_f64().max(0.000_1);
-            self.latency = Some(match self.latency {
-                Some(mean) => mean + weight * (sample - mean),
-                None => sample,
-            });
-        }
+        self.recent.extend(&inputs.latencies);
+        // Two full caps reach back two service times; below 16 a median says little.
+        let kept = (2 * self.cap as usize).clamp(16, 512);
+        let surplus = self.recent.len().saturating_sub(kept);
+        self.recent.drain(..surplus);
         // Little's law: with `cap` always in flight, cap / latency leave per second.
-        let capacity = self.latency.map(|mean| f64::from(self.cap) / mean);
+        let capacity = self
+            .median()
+            .map(|latency| f64::from(self.cap) / latency.as_secs_f64().max(0.000_1));
         Outputs {
             cap: self.cap,
             capacity: match (capacity, self.ceiling) {

@@ -7,6 +7,19 @@ use crate::turn::{Serving, Step, Turn};
 const POLL_MIN: f64 = 2.0;
 /// The longest.
 const POLL_MAX: f64 = 30.0;
+/// While nobody is let in, in seconds.
+const SHUT_POLL: f64 = 10.0;
+
+/// Whether anybody is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// As fast as the pacer allows.
+    Open,
+    /// The operator closed the room. Places are kept.
+    Closed,
+    /// No backend of the pool answers. Places are kept.
+    Down,
+}
 
 /// A room as seen from outside.
 #[derive(Clone, Debug)]
@@ -17,8 +30,8 @@ pub struct View {
     pub waiting: u64,
     /// Pupils released per second, smoothed; `None` while unknown.
     pub pace: Option<f64>,
-    /// Nobody is let in: the operator closed the room.
-    pub closed: bool,
+    /// Whether anybody is let in.
+    pub door: Door,
     /// The last turns per school, by index.
     pub last: Vec<Turn>,
     /// Who goes before a turn.
@@ -50,8 +63,10 @@ pub enum Standing {
         /// Ask again after so many seconds.
         poll_after: f64,
     },
-    /// The room is closed; the place is kept.
-    Closed {
+    /// Nobody is let in for the moment; the place is kept.
+    Shut {
+        /// Why; never [`Door::Open`].
+        door: Door,
         /// Pupils of the own school who go first.
         ahead: u64,
         /// Ask again after so many seconds.
@@ -67,10 +82,11 @@ impl View {
         let spread = 0.85 + 0.3 * jitter.clamp(0.0, 1.0);
         let place = turn.0.saturating_sub(serving.0).div_ceil(step.0);
         let ahead = place.saturating_sub(1);
-        if self.closed {
-            return Standing::Closed {
+        if self.door != Door::Open {
+            return Standing::Shut {
+                door: self.door,
                 ahead,
-                poll_after: POLL_MAX * spread,
+                poll_after: SHUT_POLL * spread,
             };
         }
         if serving.admits(turn) {

@@ -1,7 +1,5 @@
 //! The gate: a login meets its room. Straight through, held, or sealed and sent to wait.
 
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use einlass_admission::{Pass, Refusal, Ticket};
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, RETRY_AFTER};
@@ -108,10 +106,7 @@ impl Gateway {
             ticket,
         };
         let hold = seat.pool.limits.hold;
-        let view = room.view();
-        let soon = view
-            .eta(turn)
-            .is_none_or(|eta| Duration::from_secs(eta.likely) <= hold + Duration::from_secs(1));
+        let soon = room.soon(turn, hold);
         if soon
             && room.hold(turn, hold).await
             && let Ok(slot) = room.enter(seat.school, &held.ticket).await

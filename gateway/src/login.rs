@@ -102,7 +102,8 @@ async fn run(
             return;
         }
     };
-    if !header.status.is_server_error() {
+    // A refusal (a stale form, too many tries) comes before the hash and says nothing about it.
+    if header.status.as_u16() < 400 {
         slot.answered(started.elapsed());
     }
     let left = timeout.saturating_sub(started.elapsed());

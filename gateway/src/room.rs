@@ -120,6 +120,22 @@ impl LiveRoom {
         self.lock().is_used(school, ticket.turn, ticket.epoch)
     }
 
+    /// Whether a turn given just now is likely to come within `hold`. The picture that polls read
+    /// may be a moment old; whoever joined since then counts as going first.
+    pub(crate) fn soon(&self, turn: Turn, hold: Duration) -> bool {
+        let view = self.view.load();
+        let (waiting, cap) = {
+            let gatekeeper = self.lock();
+            (gatekeeper.waiting(), gatekeeper.in_flight().1)
+        };
+        let joined = waiting.saturating_sub(view.waiting) as f64;
+        let ahead = (view.curve.ahead(turn) + joined).min(waiting as f64);
+        match view.pace {
+            Some(pace) => ahead <= pace * hold.as_secs_f64(),
+            None => ahead <= f64::from(cap),
+        }
+    }
+
     /// Waits until the turn has come, at most for `hold`. True if it has.
     pub(crate) async fn hold(&self, turn: Turn, hold: Duration) -> bool {
         let mut moved = self.moved.subscribe();

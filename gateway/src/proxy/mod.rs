@@ -15,7 +15,7 @@ use pingora_core::connectors::http::Connector;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, Result};
 use pingora_http::RequestHeader;
-use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::backends::Busy;
 use crate::metrics::Metrics;
@@ -122,6 +122,22 @@ impl ProxyHttp for Gateway {
         let path = header.uri.path();
         let first = path.split('/').nth(1).unwrap_or_default();
         format!("{} /{first}", header.method)
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &Context, error: &Error) -> bool {
+        // Counted in the metrics; a backend that is gone must not fill a disk with one line a request.
+        tracing::debug!(%error, "Request failed");
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Context,
+        _: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
+        true
     }
 
     async fn logging(&self, _: &mut Session, error: Option<&Error>, context: &mut Context) {
