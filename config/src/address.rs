@@ -17,7 +17,7 @@ pub(crate) fn listen(written: &str) -> Result<SocketAddr, Problem> {
 /// A backend. Only addresses: a name would have to be looked up again and again, and a lookup can fail at eight.
 pub(crate) fn backend(written: &str) -> Result<SocketAddr, Problem> {
     const FORM: &str = r#"write address and port, as in "10.1.0.11:8080""#;
-    let Ok(address) = written.parse::<SocketAddr>() else {
+    let Ok(address) = written.parse().map(without_mapping) else {
         let message = if written.contains("://") {
             format!("{written:?} is a URL; a backend is only an address and a port")
         } else if written.parse::<IpAddr>().is_ok() {
@@ -65,10 +65,16 @@ pub(crate) fn clash(one: SocketAddr, other: SocketAddr) -> bool {
 
 /// Whether a connection to `backend` would arrive at a socket listening on `listen` of this machine.
 pub(crate) fn leads_to(backend: SocketAddr, listen: SocketAddr) -> bool {
-    let ip = backend.ip().to_canonical();
-    backend.port() == listen.port()
-        && (ip == listen.ip()
-            || ip.is_loopback() && clash(SocketAddr::new(ip, backend.port()), listen))
+    let same = backend == without_mapping(listen);
+    same || backend.ip().is_loopback() && clash(backend, listen)
+}
+
+/// `[::ffff:10.1.0.11]:8080` is `10.1.0.11:8080`.
+fn without_mapping(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address,
+    }
 }
 
 fn is_name(written: &str) -> bool {

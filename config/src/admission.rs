@@ -7,6 +7,9 @@ use crate::section::Section;
 use crate::settings;
 use crate::suggest::did_you_mean;
 
+/// How the bounds are written.
+const IN_FLIGHT_FORM: &str = "a table such as { min = 4, max = 512 }";
+
 /// How logins are let in to a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Admission {
@@ -81,7 +84,7 @@ impl Default for Admission {
 }
 
 pub(crate) fn read(mut section: Section<'_, '_>) -> Admission {
-    let in_flight = read_in_flight(section.take_section("in_flight"));
+    let in_flight = read_in_flight(section.take_section_like("in_flight", IN_FLIGHT_FORM));
     let admission = Admission {
         in_flight,
         logins_per_second: section.take_optional("logins_per_second", &settings::LOGINS_PER_SECOND),

@@ -14,7 +14,15 @@ pub(crate) struct Claims<'r> {
     report: &'r Report,
     hosts: HashMap<Host, Place>,
     backends: HashMap<SocketAddr, (String, Place)>,
-    listens: Vec<(&'static str, Placed<SocketAddr>)>,
+    listens: Vec<Listen>,
+}
+
+#[derive(Clone, Debug)]
+struct Listen {
+    key: &'static str,
+    address: SocketAddr,
+    /// `None`: nobody wrote it, it is the default.
+    place: Option<Place>,
 }
 
 impl<'r> Claims<'r> {
@@ -27,20 +35,49 @@ impl<'r> Claims<'r> {
         }
     }
 
-    /// An address to listen on, claimed by `key`. All of these come before the first backend.
+    /// An address to listen on, written for `key`. All of these come before the first backend.
     pub(crate) fn listen(&mut self, key: &'static str, address: &Placed<SocketAddr>) {
-        if let Some((other, taken)) = self
+        self.add_listen(Listen {
+            key,
+            address: address.value,
+            place: Some(address.place.clone()),
+        });
+    }
+
+    /// An address to listen on that `key` has because nobody wrote another.
+    pub(crate) fn listen_by_default(&mut self, key: &'static str, address: SocketAddr) {
+        self.add_listen(Listen {
+            key,
+            address,
+            place: None,
+        });
+    }
+
+    fn add_listen(&mut self, new: Listen) {
+        if let Some(taken) = self
             .listens
             .iter()
-            .find(|(_, taken)| clash(address.value, taken.value))
+            .find(|taken| clash(new.address, taken.address))
         {
+            // It is for what was written to give way.
+            let (wrong, other) = if new.place.is_some() {
+                (&new, taken)
+            } else {
+                (taken, &new)
+            };
+            let whence = other
+                .place
+                .as_ref()
+                .map_or("by default".to_owned(), |place| format!("at {place}"));
             let message = format!(
-                "`{key}` cannot have {}: `{other}` has {} at {}",
-                address.value, taken.value, taken.place
+                "`{}` cannot have {}: `{}` has {} {whence}",
+                wrong.key, wrong.address, other.key, other.address
             );
-            self.report.add(&address.place, Problem::new(message));
+            if let Some(place) = &wrong.place {
+                self.report.add(place, Problem::new(message));
+            }
         }
-        self.listens.push((key, address.clone()));
+        self.listens.push(new);
     }
 
     /// Whether the host is still free for a school.
@@ -60,10 +97,10 @@ impl<'r> Claims<'r> {
     /// A backend of `pool`.
     pub(crate) fn backend(&mut self, pool: &str, backend: &Placed<SocketAddr>) {
         let address = backend.value;
-        if let Some((key, _)) = self
+        if let Some(Listen { key, .. }) = self
             .listens
             .iter()
-            .find(|(_, listen)| leads_to(address, listen.value))
+            .find(|listen| leads_to(address, listen.address))
         {
             let message =
                 format!("the backend {address} is this gateway itself, listening by `{key}`");

@@ -68,13 +68,14 @@ fn read(mut root: Section<'_, '_>, file: &Path) -> Config {
     let edge = edge::read(root.take_section("edge"), file, &mut claims);
     let desk = desk::read(root.take_section("desk"), &mut claims);
     let state = state::read(root.take_section("state"), file);
-    if !root.has("region") {
+    let mistakes = root.report().count();
+    let sections = root.take_named_sections("region");
+    if sections.is_empty() && root.report().count() == mistakes {
         let problem = Problem::new("there is no region")
             .help("begin one with [region.NAME], its backends and its schools");
         root.mistake(problem);
     }
-    let regions = root
-        .take_named_sections("region")
+    let regions = sections
         .into_iter()
         .map(|(name, section)| region::read(name, section, file, &mut claims))
         .collect();

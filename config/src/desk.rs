@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use crate::address;
 use crate::claims::Claims;
-use crate::place::Placed;
 use crate::section::Section;
 use crate::settings;
 
@@ -16,12 +15,12 @@ pub struct Desk {
 }
 
 pub(crate) fn read(mut section: Section<'_, '_>, claims: &mut Claims<'_>) -> Desk {
-    let listen = section
-        .take_text("listen", "an address", address::listen)
-        .unwrap_or_else(|| Placed::new(settings::DESK_LISTEN, section.place().clone()));
-    claims.listen("desk.listen", &listen);
-    section.finish();
-    Desk {
-        listen: listen.value,
+    let written = section.take_text("listen", "an address", address::listen);
+    match &written {
+        Some(written) => claims.listen("desk.listen", written),
+        None => claims.listen_by_default("desk.listen", settings::DESK_LISTEN),
     }
+    let listen = written.map_or(settings::DESK_LISTEN, |written| written.value);
+    section.finish();
+    Desk { listen }
 }

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use crate::address;
 use crate::claims::Claims;
 use crate::file;
-use crate::place::{Placed, bare};
+use crate::place::bare;
 use crate::report::Problem;
 use crate::section::Section;
 use crate::settings;
@@ -46,36 +46,28 @@ pub struct Certificate {
 
 /// Paths are relative to the folder of `config`.
 pub(crate) fn read(mut section: Section<'_, '_>, config: &Path, claims: &mut Claims<'_>) -> Edge {
-    let listen = section
-        .take_texts("listen", "addresses", address::listen)
-        .unwrap_or_else(|| {
-            settings::EDGE_LISTEN
-                .map(|address| Placed::new(address, section.place().clone()))
-                .to_vec()
-        });
-    let listen_tls = section
-        .take_texts("listen_tls", "addresses", address::listen)
-        .unwrap_or_default();
-    for address in &listen {
-        claims.listen("edge.listen", address);
+    let listen = take_listen(&mut section, "listen", "edge.listen", claims);
+    let listen = listen.unwrap_or_else(|| {
+        for address in settings::EDGE_LISTEN {
+            claims.listen_by_default("edge.listen", address);
+        }
+        settings::EDGE_LISTEN.to_vec()
+    });
+    let listen_tls =
+        take_listen(&mut section, "listen_tls", "edge.listen_tls", claims).unwrap_or_default();
+    if listen.is_empty() && listen_tls.is_empty() {
+        section.mistake(
+            Problem::new("the edge listens nowhere")
+                .help("give `listen` or `listen_tls` an address"),
+        );
     }
-    for address in &listen_tls {
-        claims.listen("edge.listen_tls", address);
-    }
+    let written = section.has("certificate");
     let entries = section.take_sections("certificate");
-    match (&entries, listen_tls.first()) {
-        (None, Some(tls)) => section.report().add(
-            &tls.place,
+    if !listen_tls.is_empty() && entries.as_ref().map_or(!written, Vec::is_empty) {
+        section.mistake(
             Problem::new("`listen_tls` needs a certificate")
                 .help("name its files in [[edge.certificate]]"),
-        ),
-        (_, None) if listen.is_empty() => {
-            section.mistake(
-                Problem::new("the edge listens nowhere")
-                    .help("give `listen` or `listen_tls` an address"),
-            );
-        }
-        _ => {}
+        );
     }
     let certificates = entries
         .unwrap_or_default()
@@ -83,8 +75,8 @@ pub(crate) fn read(mut section: Section<'_, '_>, config: &Path, claims: &mut Cla
         .filter_map(|entry| read_certificate(entry, config))
         .collect();
     let edge = Edge {
-        listen: bare(listen),
-        listen_tls: bare(listen_tls),
+        listen,
+        listen_tls,
         certificates,
         trusted_proxies: section
             .take_texts("trusted_proxies", "networks or addresses", address::network)
@@ -97,6 +89,19 @@ pub(crate) fn read(mut section: Section<'_, '_>, config: &Path, claims: &mut Cla
     };
     section.finish();
     edge
+}
+
+fn take_listen(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    claimant: &'static str,
+    claims: &mut Claims<'_>,
+) -> Option<Vec<SocketAddr>> {
+    let written = section.take_texts(key, "addresses", address::listen)?;
+    for address in &written {
+        claims.listen(claimant, address);
+    }
+    Some(bare(written))
 }
 
 fn read_certificate(mut section: Section<'_, '_>, config: &Path) -> Option<Certificate> {

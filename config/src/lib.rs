@@ -21,7 +21,7 @@
 //! # Ok::<(), einlass_config::Mistakes>(())
 //! ```
 //!
-//! The way through the crate: `source` knows lines and columns, `section` takes keys out of a TOML table,
+//! The way through the crate: `source` knows lines and columns, `syntax` parses the TOML, `section` takes keys out of a TOML table,
 //! `settings` holds every default and range, one module per table of the file reads it, and `claims` watches over
 //! what must be unique across all of them.
 

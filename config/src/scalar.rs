@@ -27,7 +27,13 @@ impl Scalar for Duration {
     }
 
     fn show(self) -> String {
-        humantime::format_duration(self).to_string()
+        // The ranges end at "24h", not at "1day".
+        match self.as_secs() {
+            seconds if seconds > 0 && seconds.is_multiple_of(3600) => {
+                format!("{}h", seconds / 3600)
+            }
+            _ => humantime::format_duration(self).to_string(),
+        }
     }
 }
 

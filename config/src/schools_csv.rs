@@ -195,11 +195,13 @@ impl Rows<'_, '_> {
                 .filter(|word| !word.is_empty())
         };
         words().next()?;
-        let field = self.offset(row, index);
+        let mut offset = self.offset(row, index);
         let mut backends = Vec::new();
         for word in words() {
-            let within = self.source.text()[field..].find(word).unwrap_or(0);
-            let place = self.source.place(field + within);
+            let rest = self.source.text().get(offset..).unwrap_or_default();
+            offset += rest.find(word).unwrap_or(0);
+            let place = self.source.place(offset);
+            offset += word.len();
             let backend = self.report.check(&place, address::backend(word));
             backends.extend(backend.map(|backend| Placed::new(backend, place)));
         }
@@ -217,22 +219,40 @@ impl Rows<'_, '_> {
     /// Where a field of a row begins, its padding left out; the end of the row if it has no such field.
     fn offset(self, row: Row<'_>, index: usize) -> usize {
         let text = &self.source.text()[row.start..];
-        let mut quoted = false;
-        let mut ends = text.bytes().enumerate().filter_map(|(at, byte)| {
-            quoted ^= byte == b'"';
-            (!quoted && matches!(byte, b',' | b'\n' | b'\r')).then_some((at, byte))
-        });
-        let mut field = 0;
-        for _ in 0..index {
-            match ends.next() {
-                Some((comma, b',')) => field = comma + 1,
-                Some((end, _)) => return row.start + end,
-                None => return row.start + text.len(),
-            }
-        }
+        let field = field_start(text, index);
         let padding = text[field..].len() - text[field..].trim_start_matches([' ', '\t']).len();
         row.start + field + padding
     }
+}
+
+/// Where the field begins in a text that begins with its row, by the reader's rules: a quote at the beginning of a
+/// field encloses it, a doubled one inside is a quote, any other is an ordinary character.
+fn field_start(text: &str, index: usize) -> usize {
+    #[derive(Clone, Copy, PartialEq)]
+    enum State {
+        Start,
+        Plain,
+        Quoted,
+        QuoteInQuoted,
+    }
+    let mut state = State::Start;
+    let mut fields = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        if fields == index {
+            return at;
+        }
+        state = match (state, byte) {
+            (State::Quoted, b'"') => State::QuoteInQuoted,
+            (State::Quoted, _) | (State::Start | State::QuoteInQuoted, b'"') => State::Quoted,
+            (_, b',') => {
+                fields += 1;
+                State::Start
+            }
+            (_, b'\n' | b'\r') => return at,
+            _ => State::Plain,
+        };
+    }
+    text.len()
 }
 
 impl<'a> Row<'a> {

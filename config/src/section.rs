@@ -24,6 +24,7 @@ pub(crate) struct Reading<'r, 't> {
 
 /// A TOML table from which keys are taken.
 #[derive(Debug)]
+#[must_use = "without `finish`, unknown keys go unnoticed"]
 pub(crate) struct Section<'r, 't> {
     reading: Reading<'r, 't>,
     /// As in its header: `region.hannover.gate`; empty for the whole file.
@@ -46,19 +47,16 @@ impl<'r, 't> Section<'r, 't> {
         }
     }
 
-    /// Where the section begins; that of its parent if it was not written.
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
-    }
-
     pub(crate) fn report(&self) -> &'r Report {
         self.reading.report
     }
 
+    /// Something is wrong with the section as a whole; if it was not written, with that of its parent.
     pub(crate) fn mistake(&self, problem: Problem) {
         self.report().add(&self.place, problem);
     }
 
+    /// Whether the key was written and has not been taken yet.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
@@ -141,12 +139,16 @@ impl<'r, 't> Section<'r, 't> {
 
     /// A table below this one; empty when not written.
     pub(crate) fn take_section(&mut self, key: &'static str) -> Self {
+        self.take_section_like(key, "a table")
+    }
+
+    /// Like [`Self::take_section`], for one that is best written in line, as `expected` shows.
+    pub(crate) fn take_section_like(&mut self, key: &'static str, expected: &str) -> Self {
         let section = match self.value(key) {
             None => None,
             Some((DeValue::Table(table), place)) => Some((table, place)),
             Some((value, place)) => {
-                self.report()
-                    .add(&place, wrong_kind(key, "a table", &value));
+                self.report().add(&place, wrong_kind(key, expected, &value));
                 None
             }
         };
@@ -154,7 +156,7 @@ impl<'r, 't> Section<'r, 't> {
         self.below(key, table, place)
     }
 
-    /// A list of tables, `[[…]]` or in line.
+    /// A list of tables, `[[…]]` or in line; others are recorded and left out. Empty only if it was written so.
     pub(crate) fn take_sections(&mut self, key: &'static str) -> Option<Vec<Self>> {
         let (value, place) = self.value(key)?;
         let DeValue::Array(items) = value else {
@@ -163,7 +165,8 @@ impl<'r, 't> Section<'r, 't> {
                 .add(&place, wrong_kind(key, &expected, &value));
             return None;
         };
-        let mut sections = Vec::with_capacity(items.len());
+        let written = items.len();
+        let mut sections = Vec::with_capacity(written);
         for item in items {
             let place = self.reading.source.place(item.span().start);
             match item.into_inner() {
@@ -174,7 +177,7 @@ impl<'r, 't> Section<'r, 't> {
                 }
             }
         }
-        Some(sections)
+        (written == 0 || !sections.is_empty()).then_some(sections)
     }
 
     /// The tables below `key` that the operator has named, in the order of the file.

@@ -3,7 +3,7 @@
 use einlass_config::{Platform, RequestMatch, RequestMatchError};
 
 fn post(path: &str) -> RequestMatch {
-    RequestMatch::new("POST", path).unwrap()
+    RequestMatch::new("POST", path).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]

@@ -132,6 +132,8 @@ fn a_host_knows_its_name_and_its_port() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn normalising_twice_changes_nothing(header in "\\PC{0,40}(:[0-9]{0,6})?") {
         if let Some(once) = normalise(&header) {

@@ -74,6 +74,8 @@ fn check(text: &str) -> Result<(), TestCaseError> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn on_any_text(text in any::<String>()) {
         check(&text)?;
@@ -82,5 +84,49 @@ proptest! {
     #[test]
     fn on_anything_that_looks_like_toml(pieces in prop::collection::vec(piece(), 0..25)) {
         check(&pieces.concat())?;
+    }
+}
+
+/// A table of schools is read as it is, whatever stands in it.
+mod table {
+    use super::*;
+
+    fn cell() -> impl Strategy<Value = String> {
+        let cells = [
+            "host",
+            "pupils",
+            "backends",
+            "a.example",
+            "900",
+            "10.0.0.1:80",
+            "\"",
+            ",",
+            ",",
+            "\n",
+            "\r\n",
+            " ",
+            ";",
+            "ü",
+        ];
+        prop_oneof![9 => prop::sample::select(cells.to_vec()).prop_map(str::to_owned), 1 => any::<String>()]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn on_anything_that_looks_like_a_table(head in prop::bool::ANY, cells in prop::collection::vec(cell(), 0..25)) {
+            let folder = tempfile::tempdir()?;
+            let csv = format!("{}{}", if head { "host,pupils,backends\n" } else { "" }, cells.concat());
+            std::fs::write(folder.path().join("s.csv"), &csv)?;
+            let toml = "region.a = { backends = [\"10.0.0.9:80\"], schools = \"s.csv\" }";
+            if let Err(mistakes) = load_str(folder.path().join("f.toml"), toml) {
+                for mistake in mistakes.iter().filter(|mistake| mistake.file.ends_with("s.csv")) {
+                    let line = csv.split('\n').nth(mistake.line - 1);
+                    let length = line.map(|line| line.chars().count());
+                    prop_assert!(length.is_some_and(|length| mistake.column <= length + 1), "{} in {:?}", mistake, csv);
+                }
+            }
+        }
     }
 }
