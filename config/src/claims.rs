@@ -25,6 +25,16 @@ struct Listen {
     place: Option<Place>,
 }
 
+impl Listen {
+    fn is_in_the_way_of(&self, other: &Self) -> bool {
+        // On a port that the edge has in both families, it opens `[::]` for IPv6 alone.
+        let edge = |listen: &Self| listen.key.starts_with("edge.");
+        let families_apart =
+            edge(self) && edge(other) && self.address.is_ipv4() != other.address.is_ipv4();
+        clash(self.address, other.address) && !families_apart
+    }
+}
+
 impl<'r> Claims<'r> {
     pub(crate) fn new(report: &'r Report) -> Self {
         Self {
@@ -57,7 +67,7 @@ impl<'r> Claims<'r> {
         if let Some(taken) = self
             .listens
             .iter()
-            .find(|taken| clash(new.address, taken.address))
+            .find(|taken| new.is_in_the_way_of(taken))
         {
             // It is for what was written to give way.
             let (wrong, other) = if new.place.is_some() {

@@ -149,7 +149,7 @@ fn every_key_can_be_written() {
     let config = sound(
         r#"
         [edge]
-        listen = ["[::]:80", "127.0.0.1:0", "127.0.0.1:0"]
+        listen = ["[::]:80", "0.0.0.0:80", "127.0.0.1:0", "127.0.0.1:0"]
         trusted_proxies = ["10.1.2.3/8", "2001:db8::/32", "192.0.2.7"]
         max_connections = 1_000
         handshake_timeout = "5s"

@@ -481,8 +481,12 @@ fn in_what_only_one_may_have_or_nobody_has() {
             "f.toml:2:11: `edge.listen` cannot have 0.0.0.0:9090: `desk.listen` has 127.0.0.1:9090 by default",
         ),
         (
-            "[edge]\nlisten = [\"[::]:80\", \"0.0.0.0:80\"]",
-            "f.toml:2:22: `edge.listen` cannot have 0.0.0.0:80: `edge.listen` has [::]:80 at f.toml:2:11",
+            "[edge]\nlisten = [\"0.0.0.0:80\", \"[::]:80\", \"10.0.0.9:80\"]",
+            "f.toml:2:36: `edge.listen` cannot have 10.0.0.9:80: `edge.listen` has 0.0.0.0:80 at f.toml:2:11",
+        ),
+        (
+            "[edge]\nlisten = [\"[::]:9090\"]\n[desk]\nlisten = \"0.0.0.0:9090\"",
+            "f.toml:4:10: `desk.listen` cannot have 0.0.0.0:9090: `edge.listen` has [::]:9090 at f.toml:2:11",
         ),
         (
             "[edge]\nlisten = [\"10.0.0.9:80\", \"10.0.0.8:80\", \"10.0.0.9:80\"]",
