@@ -1,0 +1,60 @@
+# `make` alone lists what there is. Everything works on a fresh Debian with git, Rust and a C compiler;
+# what else is needed is installed first, or named where that is not possible.
+
+# The small school platform, a crowd, and einlass between them.
+DEMO ?= cargo run --quiet --package einlass-benches --bin demo
+
+.PHONY: help demo test unit format-check clippy doc doctest deny audit bench fmt release clean build-tools test-tools browser
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+help:          ## this list
+	@sed -n 's/^\([a-z-]*\): *[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: build-tools    ## watch a crowd being let in, and open the waiting page and the desk in a browser
+	cargo build --workspace --bins
+	$(DEMO)
+
+test: format-check clippy doc deny doctest unit    ## everything that must be right before a commit is kept
+
+unit: test-tools browser    ## the tests themselves: units, whole gateways, a real Django, a real browser
+	cargo nextest run --workspace
+
+doctest: test-tools    ## the examples in the documentation
+	cargo test --workspace --doc
+
+format-check: test-tools
+	cargo fmt --all --check
+
+clippy: test-tools    ## the lints, as errors
+	cargo clippy --workspace --all-targets -- -D warnings
+
+doc: test-tools    ## the documentation, broken links as errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+deny: test-tools    ## licences, banned crates and sources of the dependencies
+	cargo deny check --hide-inclusion-graph bans licenses sources
+
+audit: test-tools    ## the dependencies against the advisory database, which it fetches
+	cargo deny check advisories
+
+bench: build-tools    ## the micro-benchmarks
+	cargo bench --workspace
+
+fmt:    ## format the code
+	cargo fmt --all
+
+release: build-tools    ## the binary as it is shipped
+	cargo build --release --package einlass --bin einlass
+
+clean:    ## remove everything that was built
+	cargo clean
+
+build-tools:
+	@deploy/dev/install-missing build
+
+test-tools:
+	@deploy/dev/install-missing test
+
+browser: test-tools
+	@gateway/tests/browser/setup
