@@ -15,7 +15,7 @@
 //! # }
 //! ```
 
-// pub mod compare;
+pub mod compare;
 pub mod platform;
-// pub mod rush;
-// mod table;
+pub mod rush;
+mod table;

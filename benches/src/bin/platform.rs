@@ -54,10 +54,9 @@ impl FromStr for Pool {
                 .ok_or_else(|| format!("{word:?} is not key=value"))?;
             match key {
                 "listen" => {
-                    options.listen = value
-                        .split(',')
-                        .map(parse::<SocketAddr>)
-                        .collect::<Result<_, _>>()?
+                    let addresses: Result<_, _> =
+                        value.split(',').map(parse::<SocketAddr>).collect();
+                    options.listen = addresses?;
                 }
                 "control" => options.control = Some(parse(value)?),
                 "workers" => options.workers = parse(value)?,

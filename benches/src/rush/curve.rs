@@ -36,7 +36,12 @@ impl Shape {
     }
 
     /// The times of `count` arrivals in order: evenly along the curve, each jittered within its own slot.
-    pub fn arrivals(self, count: u32, over: Duration, rng: &mut fastrand::Rng) -> impl Iterator<Item = Duration> {
+    pub fn arrivals(
+        self,
+        count: u32,
+        over: Duration,
+        rng: &mut fastrand::Rng,
+    ) -> impl Iterator<Item = Duration> {
         (0..count).map(move |index| {
             let arrived = (f64::from(index) + rng.f64()) / f64::from(count);
             over.mul_f64(self.time_of(arrived))
@@ -50,7 +55,10 @@ mod tests {
 
     fn arrivals(shape: Shape) -> Vec<f64> {
         let mut rng = fastrand::Rng::with_seed(3);
-        shape.arrivals(10_000, Duration::from_secs(1), &mut rng).map(|time| time.as_secs_f64()).collect()
+        shape
+            .arrivals(10_000, Duration::from_secs(1), &mut rng)
+            .map(|time| time.as_secs_f64())
+            .collect()
     }
 
     fn by(times: &[f64], time: f64) -> f64 {

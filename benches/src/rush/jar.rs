@@ -22,7 +22,9 @@ struct Stored {
 impl Jar {
     /// Applies one `Set-Cookie` field of an answer to a request for `request_path`.
     pub(super) fn set(&mut self, field: &str, request_path: &str) {
-        let Ok(cookie) = Cookie::parse(field) else { return };
+        let Ok(cookie) = Cookie::parse(field) else {
+            return;
+        };
         if cookie.name().len() + cookie.value().len() > LONGEST {
             return;
         }
@@ -30,19 +32,34 @@ impl Jar {
             Some(path) if path.starts_with('/') => path,
             _ => default_path(request_path),
         };
-        self.0.retain(|stored| *stored.name != *cookie.name() || *stored.path != *path);
-        let Lifetime::Until(expires) = lifetime(&cookie) else { return };
-        self.0.push(Stored { name: cookie.name().into(), value: cookie.value().into(), path: path.into(), expires });
+        self.0
+            .retain(|stored| *stored.name != *cookie.name() || *stored.path != *path);
+        let Lifetime::Until(expires) = lifetime(&cookie) else {
+            return;
+        };
+        self.0.push(Stored {
+            name: cookie.name().into(),
+            value: cookie.value().into(),
+            path: path.into(),
+            expires,
+        });
     }
 
     /// The `Cookie` field for a request, longest paths first; `None` without a matching cookie.
     pub(super) fn header(&mut self, request_path: &str) -> Option<String> {
         let now = Instant::now();
-        self.0.retain(|stored| stored.expires.is_none_or(|expires| expires > now));
-        let mut matching: Vec<&Stored> =
-            self.0.iter().filter(|stored| path_matches(&stored.path, request_path)).collect();
+        self.0
+            .retain(|stored| stored.expires.is_none_or(|expires| expires > now));
+        let mut matching: Vec<&Stored> = self
+            .0
+            .iter()
+            .filter(|stored| path_matches(&stored.path, request_path))
+            .collect();
         matching.sort_by_key(|stored| std::cmp::Reverse(stored.path.len()));
-        let pairs: Vec<String> = matching.iter().map(|stored| format!("{}={}", stored.name, stored.value)).collect();
+        let pairs: Vec<String> = matching
+            .iter()
+            .map(|stored| format!("{}={}", stored.name, stored.value))
+            .collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 
@@ -83,7 +100,9 @@ fn default_path(request_path: &str) -> &str {
 
 fn path_matches(path: &str, request_path: &str) -> bool {
     let request_path = request_path.split('?').next().unwrap_or("/");
-    request_path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || path.ends_with('/') || rest.starts_with('/'))
+    request_path
+        .strip_prefix(path)
+        .is_some_and(|rest| rest.is_empty() || path.ends_with('/') || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -93,9 +112,15 @@ mod tests {
     #[test]
     fn a_cookie_comes_back_where_its_path_says() {
         let mut jar = Jar::default();
-        jar.set("place=abc; Path=/_einlass; HttpOnly; SameSite=Lax", "/login");
+        jar.set(
+            "place=abc; Path=/_einlass; HttpOnly; SameSite=Lax",
+            "/login",
+        );
         jar.set("sid=1; Path=/", "/login");
-        assert_eq!(jar.header("/_einlass/turn").as_deref(), Some("place=abc; sid=1"));
+        assert_eq!(
+            jar.header("/_einlass/turn").as_deref(),
+            Some("place=abc; sid=1")
+        );
         assert_eq!(jar.header("/_einlassen").as_deref(), Some("sid=1"));
         assert_eq!(jar.header("/?a=/_einlass").as_deref(), Some("sid=1"));
     }
@@ -118,7 +143,10 @@ mod tests {
         assert!(jar.has("a"));
         jar.set("a=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "/");
         assert!(!jar.has("a"));
-        jar.set("b=1; Path=/; Max-Age=600; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "/");
+        jar.set(
+            "b=1; Path=/; Max-Age=600; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+            "/",
+        );
         assert!(jar.has("b"));
     }
 

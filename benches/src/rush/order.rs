@@ -36,7 +36,9 @@ impl Mark {
     /// Whether "wait" as the answer to a poll sent at this mark is an inversion for who had the place at
     /// `join_received`.
     pub(super) fn overtaken(self, join_received: Micros) -> bool {
-        self.0.checked_sub(1).is_some_and(|later_join_sent| later_join_sent > join_received)
+        self.0
+            .checked_sub(1)
+            .is_some_and(|later_join_sent| later_join_sent > join_received)
     }
 }
 
@@ -66,7 +68,10 @@ mod tests {
     fn joins_that_overlap_have_no_order() {
         let door = Door::default();
         door.let_in(90);
-        assert!(!door.mark().overtaken(100), "B asked before A had an answer");
+        assert!(
+            !door.mark().overtaken(100),
+            "B asked before A had an answer"
+        );
         door.let_in(100);
         assert!(!door.mark().overtaken(100));
     }

@@ -160,15 +160,26 @@ impl Plan {
         if self.targets.is_empty() {
             return Err(RushError::NoTarget);
         }
-        let foreign = self.targets.iter().chain(&self.platforms).find(|address| !address.ip().is_loopback());
+        let foreign = self
+            .targets
+            .iter()
+            .chain(&self.platforms)
+            .find(|address| !address.ip().is_loopback());
         if let Some(address) = foreign {
             return Err(RushError::NotLoopback(*address));
         }
         if !self.schools.iter().any(|school| school.share > 0.0) {
             return Err(RushError::NoSchool);
         }
-        let fractions = [("give_up", self.give_up), ("mistype", self.mistype), ("no_show", self.no_show)];
-        match fractions.into_iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
+        let fractions = [
+            ("give_up", self.give_up),
+            ("mistype", self.mistype),
+            ("no_show", self.no_show),
+        ];
+        match fractions
+            .into_iter()
+            .find(|(_, value)| !(0.0..=1.0).contains(value))
+        {
             Some((name, value)) => Err(RushError::Fraction { name, value }),
             None => Ok(()),
         }
@@ -187,11 +198,25 @@ mod tests {
     #[test]
     fn load_goes_to_this_machine_only() {
         let foreign = SocketAddr::from(([192, 0, 2, 1], 80));
-        let refused = Plan { targets: vec![foreign], ..Plan::default() }.check();
+        let refused = Plan {
+            targets: vec![foreign],
+            ..Plan::default()
+        }
+        .check();
         assert!(matches!(refused, Err(RushError::NotLoopback(address)) if address == foreign));
         let local = SocketAddr::from(([127, 0, 0, 1], 80));
-        Plan { targets: vec![local], ..Plan::default() }.check().unwrap();
-        let record = Plan { targets: vec![local], platforms: vec![foreign], ..Plan::default() }.check();
+        Plan {
+            targets: vec![local],
+            ..Plan::default()
+        }
+        .check()
+        .unwrap();
+        let record = Plan {
+            targets: vec![local],
+            platforms: vec![foreign],
+            ..Plan::default()
+        }
+        .check();
         assert!(matches!(record, Err(RushError::NotLoopback(_))));
     }
 
@@ -199,7 +224,9 @@ mod tests {
     fn patience_has_the_mean_it_was_given() {
         let mut rng = fastrand::Rng::with_seed(1);
         let patience = Patience::Exponential(Duration::from_secs(100));
-        let sum: f64 = (0..20_000).map(|_| patience.draw(&mut rng).as_secs_f64()).sum();
+        let sum: f64 = (0..20_000)
+            .map(|_| patience.draw(&mut rng).as_secs_f64())
+            .sum();
         assert!((sum / 20_000.0 - 100.0).abs() < 3.0);
     }
 }

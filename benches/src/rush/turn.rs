@@ -57,13 +57,23 @@ mod tests {
             "poll_after_seconds":2.5,"since":"2021-01-11T08:00:00Z","message":null}"#;
         let turn: Turn = serde_json::from_str(json).unwrap();
         assert_eq!((turn.state, turn.ahead), (State::Waiting, Some(12)));
-        assert_eq!(turn.eta_seconds, Some(Eta { low: 3.0, likely: 5.0, high: 9.0 }));
+        assert_eq!(
+            turn.eta_seconds,
+            Some(Eta {
+                low: 3.0,
+                likely: 5.0,
+                high: 9.0
+            })
+        );
         assert_eq!(turn.poll_after(), Duration::from_millis(2500));
     }
 
     #[test]
     fn no_place_needs_no_numbers() {
         let turn: Turn = serde_json::from_str(r#"{"state":"none","eta_seconds":null}"#).unwrap();
-        assert_eq!((turn.state, turn.ahead, turn.eta_seconds), (State::None, None, None));
+        assert_eq!(
+            (turn.state, turn.ahead, turn.eta_seconds),
+            (State::None, None, None)
+        );
     }
 }
