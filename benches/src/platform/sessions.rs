@@ -59,7 +59,7 @@ pub(super) fn csrf_fresh(token: &str, lifetime: Duration) -> bool {
     token
         .split_once('.')
         .and_then(|(made, _)| u128::from_str_radix(made, 16).ok())
-        .is_some_and(|made| unix_millis().saturating_sub(made) <= lifetime.as_millis())
+        .is_some_and(|made| unix_millis().saturating_sub(made) < lifetime.as_millis())
 }
 
 fn unix_millis() -> u128 {
