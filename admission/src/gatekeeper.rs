@@ -18,6 +18,9 @@ use crate::turn::{SchoolKey, Serving, Turn, Unix};
 use crate::used::Used;
 use crate::view::{Door, View};
 
+/// A longer gap between two teeth is an idle school's jump to the watermark, not a crowd.
+const MOST_REPEATED: u64 = 100_000;
+
 /// What an operator sets for a room.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -79,6 +82,8 @@ pub struct Gatekeeper<W> {
     arrivals: Arrivals,
     inputs: Inputs,
     used: Vec<Used>,
+    /// The teeth at the last [`Gatekeeper::state_ahead`], per school.
+    saved: Vec<u64>,
     tries: Tries,
     down: bool,
     waiting: u64,
@@ -92,6 +97,11 @@ impl<W> Gatekeeper<W> {
         let outputs = pacer.step(Duration::ZERO, &Inputs::default());
         Self {
             used: vec![Used::default(); room.schools().len()],
+            saved: room
+                .schools()
+                .iter()
+                .map(|s| s.tooth(room.serving().0))
+                .collect(),
             room,
             epoch,
             settings,
@@ -275,7 +285,7 @@ impl<W> Gatekeeper<W> {
         }
     }
 
-    /// What a restarted gateway needs.
+    /// What the next run needs after a clean stop: the registers as they are.
     pub fn state(&self) -> RoomState {
         let schools = self.room.schools();
         RoomState {
@@ -292,6 +302,39 @@ impl<W> Gatekeeper<W> {
                 .map(|(s, used)| (s.key(), used.clone()))
                 .collect::<BTreeMap<SchoolKey, Used>>(),
         }
+    }
+
+    /// What the next run needs if this one is killed before it writes again, `interval` from now.
+    ///
+    /// The registers only grow, so each is written a little ahead of where it is: `serving` by what
+    /// twice the interval releases at the present pace, so that nobody who was told to come is told
+    /// to wait again; a school's last turn by twice its joins since the call before, so that turns
+    /// given in the lost moment are not given again. What was too much counts like no-shows.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small non-negative number of pupils"
+    )]
+    pub fn state_ahead(&mut self, interval: Duration) -> RoomState {
+        let mut state = self.state();
+        let pace = self.controller.pace().or(self.outputs.capacity);
+        if self.waiting > 0 && self.door() == Door::Open {
+            let lost = pace.unwrap_or(0.0) * 2.0 * interval.as_secs_f64();
+            let mut ahead = self.room.clone();
+            ahead.release(lost as u64 + u64::from(self.outputs.cap));
+            state.serving = ahead.serving();
+        }
+        for (school, saved) in self.room.schools().iter().zip(&mut self.saved) {
+            let tooth = school.tooth(school.last().0);
+            let joined = tooth.saturating_sub(*saved);
+            *saved = tooth;
+            if let Some(last) = state.last.get_mut(&school.key())
+                && school.last() > Turn(state.serving.0)
+            {
+                last.0 = school.turn_of(tooth.saturating_add(joined.min(MOST_REPEATED) * 2));
+            }
+        }
+        state
     }
 
     /// Takes over what an earlier run left. Schools that are gone are left out.

@@ -1,5 +1,7 @@
 //! The gate: a login meets its room. Straight through, held, or sealed and sent to wait.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use einlass_admission::{Pass, Refusal, Ticket};
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, RETRY_AFTER};
@@ -24,6 +26,9 @@ pub(crate) const TICKET_FIELD: HeaderName = HeaderName::from_static("einlass-tic
 /// The body of the form that goes in with a sealed login.
 pub(crate) const ENTER: &[u8] = b"einlass=enter";
 
+/// How long a browser may take to send a login, however slowly.
+const LONGEST_SUBMIT: Duration = Duration::from_secs(30);
+
 /// A ticket and the text it came in: seals are bound to the text.
 pub(crate) struct Held {
     pub(crate) ticket: Ticket,
@@ -33,7 +38,14 @@ pub(crate) struct Held {
 impl Gateway {
     /// Answers a request that needs admission.
     pub(crate) async fn gate(&self, session: &mut Session, request: &Request) -> Result<bool> {
-        let Some(body) = read_body(session, request.seat.pool.limits.max_body).await? else {
+        let reading = read_body(session, request.seat.pool.limits.max_body);
+        let Ok(body) = tokio::time::timeout(LONGEST_SUBMIT, reading).await else {
+            return Message::BadRequest
+                .reply(request.language, None)
+                .send(session)
+                .await;
+        };
+        let Some(body) = body? else {
             return Message::TooLarge
                 .reply(request.language, None)
                 .send(session)
@@ -42,7 +54,7 @@ impl Gateway {
         let jar = Jar::of(&session.req_header().headers);
         let held = self.held(session, request, &jar);
         let headers = self.login_headers(session, request)?;
-        if body.as_ref() == ENTER {
+        if body.as_ref() == ENTER || (body.is_empty() && jar.seal().is_some()) {
             return self
                 .enter_sealed(session, request, &jar, held, headers)
                 .await;

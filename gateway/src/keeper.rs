@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// Every so many ticks polls get a new picture.
 const PUBLISH: u64 = 2;
 /// Every so many ticks the state is written and failed backends are tried.
-const SECOND: u64 = 20;
+const SECOND: u32 = 20;
 /// Every so many ticks old tickets are forgotten.
 const EXPIRE: u64 = 200;
 
@@ -46,8 +46,8 @@ impl BackgroundService for Keeper {
                 pool.room
                     .tick(pool.backends.down(), count.is_multiple_of(PUBLISH));
             }
-            if count.is_multiple_of(SECOND) {
-                self.save().await;
+            if count.is_multiple_of(SECOND.into()) {
+                self.save(Some(TICK * SECOND)).await;
                 self.site.pools.iter().for_each(probe);
             }
             if count.is_multiple_of(EXPIRE) {
@@ -57,14 +57,15 @@ impl BackgroundService for Keeper {
                 }
             }
         }
-        self.save().await;
+        self.save(None).await;
     }
 }
 
 impl Keeper {
-    async fn save(&self) {
+    async fn save(&self, killed_within: Option<Duration>) {
         let (site, path) = (Arc::clone(&self.site), self.state_file.clone());
-        let saved = tokio::task::spawn_blocking(move || site.state().save(&path)).await;
+        let saved =
+            tokio::task::spawn_blocking(move || site.state(killed_within).save(&path)).await;
         if let Ok(Err(error)) = saved {
             self.metrics.state_error();
             tracing::error!(%error, "State file not written; a restart now would forget the places");

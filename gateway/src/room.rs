@@ -179,6 +179,10 @@ impl LiveRoom {
         self.lock().state()
     }
 
+    pub(crate) fn state_ahead(&self, interval: Duration) -> RoomState {
+        self.lock().state_ahead(interval)
+    }
+
     pub(crate) fn gauges(&self) -> Gauges {
         let gatekeeper = self.lock();
         let (in_flight, cap) = gatekeeper.in_flight();

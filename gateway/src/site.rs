@@ -116,9 +116,14 @@ impl Site {
         }
     }
 
-    /// What a restarted gateway needs.
-    pub(crate) fn state(&self) -> State {
-        let rooms = self.pools.iter().map(|p| (p.name.clone(), p.room.state()));
+    /// What the next run needs: after a clean stop, or if this one is killed within `interval`.
+    pub(crate) fn state(&self, killed_within: Option<Duration>) -> State {
+        let rooms = self.pools.iter().map(|pool| {
+            let room = &pool.room;
+            let state =
+                killed_within.map_or_else(|| room.state(), |within| room.state_ahead(within));
+            (pool.name.clone(), state)
+        });
         State::new(rooms.collect())
     }
 }

@@ -1,0 +1,387 @@
+//! What the end-to-end tests share: a real gateway process, a small HTTP client, a browser's cookies.
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test may fail; each test file uses a part"
+)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use einlass_benches::platform::{HashCost, Platform, PlatformOptions};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::{HeaderMap, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+/// The longest any condition may take. Generous: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A configuration in the making.
+#[derive(Clone, Default)]
+pub struct Setup {
+    regions: String,
+}
+
+impl Setup {
+    /// A region whose pool may have `in_flight` logins in flight. `more` goes into its admission table.
+    #[must_use]
+    pub fn region(
+        mut self,
+        name: &str,
+        backends: &[SocketAddr],
+        in_flight: usize,
+        schools: &[(&str, u32)],
+        more: &str,
+    ) -> Self {
+        let backends: Vec<String> = backends.iter().map(|b| format!("\"{b}\"")).collect();
+        write!(
+            self.regions,
+            "[region.{name}]\nbackends = [{}]\n[region.{name}.admission]\n\
+             in_flight = {{ min = 1, max = {in_flight} }}\n{more}\n",
+            backends.join(", "),
+        )
+        .unwrap();
+        for (host, pupils) in schools {
+            write!(
+                self.regions,
+                "[[region.{name}.school]]\nhost = \"{host}\"\npupils = {pupils}\n"
+            )
+            .unwrap();
+        }
+        self
+    }
+
+    /// Any other configuration text.
+    #[must_use]
+    pub fn text(mut self, text: &str) -> Self {
+        self.regions.push_str(text);
+        self
+    }
+
+    pub async fn start(self) -> Gateway {
+        let dir = TempDir::new().unwrap();
+        let (edge, desk) = (free_address(), free_address());
+        let config = dir.path().join("einlass.toml");
+        let text = format!(
+            "[edge]\nlisten = [\"{edge}\"]\n[desk]\nlisten = \"{desk}\"\n\
+             [state]\ndirectory = \"state\"\n{}",
+            self.regions
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut gateway = Gateway {
+            dir,
+            config,
+            edge,
+            desk,
+            child: None,
+        };
+        gateway.run().await;
+        gateway
+    }
+}
+
+/// A gateway process. Killed when dropped.
+pub struct Gateway {
+    pub dir: TempDir,
+    config: PathBuf,
+    pub edge: SocketAddr,
+    pub desk: SocketAddr,
+    child: Option<Child>,
+}
+
+impl Gateway {
+    /// Starts the process, again after a stop, and waits until it is ready.
+    pub async fn run(&mut self) {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_einlass"))
+            .args(["run", "--config"])
+            .arg(&self.config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let desk = self.desk;
+        let ready = || async move {
+            let request = get("/readyz", "desk");
+            matches!(try_send(desk, request).await, Ok(a) if a.status == StatusCode::OK)
+        };
+        assert!(
+            eventually(ready).await,
+            "the gateway does not get ready: {}",
+            self.log()
+        );
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM. Returns how long the process took to exit, and whether with success.
+    pub async fn stop(&mut self) -> (Duration, bool) {
+        let mut child = self.child.take().unwrap();
+        let started = Instant::now();
+        let killed = Command::new("kill").arg(child.id().to_string()).status();
+        assert!(killed.unwrap().success());
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return (started.elapsed(), status.success());
+            }
+            assert!(started.elapsed() < Duration::from_mins(1), "still running");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join("einlass.log")
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// One number of `/metrics`; 0 if it is not there yet.
+    pub async fn metric(&self, line: &str) -> f64 {
+        let answer = send(self.desk, get("/metrics", "desk")).await;
+        answer
+            .text()
+            .lines()
+            .find_map(|l| l.strip_prefix(line)?.trim().parse().ok())
+            .unwrap_or(0.0)
+    }
+
+    /// Resident memory of the process, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib * 1024
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- the gateway's log\n{}", self.log());
+        }
+    }
+}
+
+/// A platform with quick but real hashes and as many workers as given.
+pub async fn platform(backends: usize, workers: usize, cost: HashCost) -> Platform {
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    Platform::start(PlatformOptions {
+        listen: vec![any; backends],
+        control: Some(any),
+        workers,
+        cost,
+        ..PlatformOptions::default()
+    })
+    .await
+    .unwrap()
+}
+
+/// An address nobody listens on at the moment.
+pub fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// Whether a condition comes true in time.
+pub async fn eventually<F: Future<Output = bool>>(condition: impl Fn() -> F) -> bool {
+    let started = Instant::now();
+    while started.elapsed() < PATIENCE {
+        if condition().await {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
+
+/// An answer, read whole.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub async fn read(response: Response<hyper::body::Incoming>) -> hyper::Result<Self> {
+        let (head, body) = response.into_parts();
+        Ok(Self {
+            status: head.status,
+            headers: head.headers,
+            body: body.collect().await?.to_bytes(),
+        })
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+
+    pub fn location(&self) -> &str {
+        self.headers
+            .get("location")
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+pub fn get(path: &str, host: &str) -> Request<Full<Bytes>> {
+    Request::get(path)
+        .header("host", host)
+        .body(Full::default())
+        .unwrap()
+}
+
+pub fn post(path: &str, host: &str, form: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    Request::post(path)
+        .header("host", host)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Full::new(form.into()))
+        .unwrap()
+}
+
+/// One request on a connection of its own.
+pub async fn try_send(
+    address: SocketAddr,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(Answer::read(sender.send_request(request).await?).await?)
+}
+
+pub async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
+    try_send(address, request).await.unwrap()
+}
+
+/// A browser at one school: keeps its cookies.
+#[derive(Clone)]
+pub struct Browser {
+    pub address: SocketAddr,
+    pub host: String,
+    pub cookies: BTreeMap<String, String>,
+}
+
+impl Browser {
+    pub fn new(address: SocketAddr, host: &str) -> Self {
+        Self {
+            address,
+            host: host.to_owned(),
+            cookies: BTreeMap::new(),
+        }
+    }
+
+    pub async fn get(&mut self, path: &str) -> Answer {
+        let request = get(path, &self.host);
+        self.send(request).await
+    }
+
+    pub async fn post(&mut self, path: &str, form: &str) -> Answer {
+        let request = post(path, &self.host, form.to_owned());
+        self.send(request).await
+    }
+
+    pub async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Answer {
+        let cookies: Vec<String> = self
+            .cookies
+            .iter()
+            .map(|(n, v)| format!("{n}={v}"))
+            .collect();
+        if !cookies.is_empty() {
+            let value = cookies.join("; ").parse().unwrap();
+            request.headers_mut().insert("cookie", value);
+        }
+        let answer = send(self.address, request).await;
+        for set in answer.headers.get_all("set-cookie") {
+            let set = set.to_str().unwrap();
+            let (pair, attributes) = set.split_once(';').unwrap_or((set, ""));
+            let (name, value) = pair.split_once('=').unwrap();
+            if attributes.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        answer
+    }
+
+    /// Opens the demo platform's login page and returns a form that logs in.
+    pub async fn form(&mut self) -> String {
+        let page = self.get("/login").await;
+        assert_eq!(page.status, StatusCode::OK, "{}", page.text());
+        Self::fill(&page, "demo-password")
+    }
+
+    /// Fills in the form of a page.
+    pub fn fill(page: &Answer, password: &str) -> String {
+        let text = page.text();
+        let after = text.split("name=\"csrf\"").nth(1).expect("a CSRF field");
+        let csrf = after.split('"').nth(1).unwrap();
+        format!("username=pupil001&password={password}&csrf={csrf}")
+    }
+
+    pub async fn turn(&mut self) -> serde_json::Value {
+        self.get("/_einlass/turn").await.json()
+    }
+
+    /// Polls until the state is the one wanted.
+    pub async fn until(&mut self, state: &str) -> serde_json::Value {
+        let started = Instant::now();
+        loop {
+            let turn = self.turn().await;
+            if turn["state"] == state {
+                return turn;
+            }
+            assert!(started.elapsed() < PATIENCE, "{turn}, not {state}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Goes in, through the redirect that repeats the form where the login was.
+    pub async fn enter(&mut self) -> Answer {
+        let answer = self.post("/_einlass/enter", "einlass=enter").await;
+        if answer.status != StatusCode::TEMPORARY_REDIRECT {
+            return answer;
+        }
+        let path = answer.location().to_owned();
+        self.post(&path, "einlass=enter").await
+    }
+
+    pub fn logged_in(&self) -> bool {
+        self.cookies
+            .contains_key(einlass_benches::platform::SESSION_COOKIE)
+    }
+}
