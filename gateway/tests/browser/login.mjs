@@ -82,7 +82,9 @@ function watch(page) {
   page.on('request', (request) => {
     const url = new URL(request.url());
     if (/^(https?|wss?):$/.test(url.protocol) && url.host !== base.host) seen.foreign_requests.push(url.href);
-    if (request.method() === 'POST' && url.host === base.host && url.pathname === LOGIN) seen.login_posts += 1;
+    // Going in repeats the address of the login, but never the password.
+    const typed = request.method() === 'POST' && (request.postData() ?? '').includes('password=');
+    if (typed && url.host === base.host && url.pathname === LOGIN) seen.login_posts += 1;
     if (url.pathname === '/_einlass/turn') seen.polls += 1;
   });
   page.on('response', (response) => {
@@ -129,7 +131,7 @@ async function look(page) {
         path: location.pathname,
         title: document.title,
         lang: document.documentElement.getAttribute('lang'),
-        enter: document.querySelector(`${enter} [type="submit"], ${enter} button:not([type])`) !== null,
+        enter: document.querySelector(`${enter} [type="submit"], ${enter} button:not([type])`)?.checkVisibility() ?? false,
         loggedIn: document.body?.innerText.includes(`Angemeldet als ${user}`) ?? false,
         complaint: document.querySelector('.errorlist')?.textContent.trim() ?? null,
       }),

@@ -62,10 +62,11 @@ impl Setup {
         self
     }
 
-    /// Any other configuration text.
+    /// What kind of platform the regions run.
     #[must_use]
-    pub fn text(mut self, text: &str) -> Self {
-        self.regions.push_str(text);
+    pub fn platform(mut self, name: &str) -> Self {
+        let with = format!("platform = \"{name}\"\nbackends = ");
+        self.regions = self.regions.replace("backends = ", &with);
         self
     }
 
