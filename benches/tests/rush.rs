@@ -253,3 +253,47 @@ async fn nobody_there_is_an_error_not_a_crash() {
         Err(RushError::NotLoopback(_))
     ));
 }
+
+/// Run it alone and optimised: it needs both ends of tens of thousands of connections.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes and all of the machine"]
+async fn fifty_thousand_wait_at_once() {
+    const CROWD: u32 = 50_000;
+    let platform = Platform::start(PlatformOptions {
+        workers: 2,
+        ..PlatformOptions::default()
+    })
+    .await
+    .unwrap();
+    let endless = Manners {
+        polls: |_| usize::MAX,
+        poll_after: 15.0,
+        ..Manners::default()
+    };
+    let gateway = FakeGateway::start(platform.backends()[0], endless).await;
+    let crowd = Plan {
+        schools: rush::generated(40, 1),
+        arrive_over: Duration::from_secs(25),
+        pages: 0,
+        connections: Connections::PerRequest,
+        ..plan(gateway.address, CROWD)
+    };
+    let live = Arc::clone(&crowd.live);
+    let rush = tokio::spawn(rush::run(crowd));
+    let minutes = Duration::from_mins(5);
+    timeout(minutes, live.until(|live| live.waiting() == u64::from(CROWD)))
+        .await
+        .unwrap();
+    let memory = std::fs::read_to_string("/proc/self/status").unwrap();
+    println!(
+        "{}",
+        memory
+            .lines()
+            .find(|line| line.starts_with("VmRSS"))
+            .unwrap()
+    );
+    gateway.open.store(true, SeqCst);
+    let report = timeout(minutes, rush).await.unwrap().unwrap().unwrap();
+    println!("{report}");
+    assert_eq!((report.got_in, report.errors_total()), (CROWD.into(), 0));
+}

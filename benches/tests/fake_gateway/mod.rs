@@ -16,14 +16,13 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use serde_json::json;
 
-/// Longer than a poll takes, much shorter than a second.
-const POLL_AFTER: f64 = 0.04;
-
 /// How this gateway treats people.
 #[derive(Clone, Copy)]
 pub(crate) struct Manners {
     /// Polls answered `waiting` until the turn of the n-th pupil has come.
     pub(crate) polls: fn(usize) -> usize,
+    /// Seconds from one poll to the next.
+    pub(crate) poll_after: f64,
     /// Whether `ahead` grows from poll to poll.
     pub(crate) ahead_grows: bool,
     /// Whether everybody is asked to log in again when the turn has come.
@@ -34,6 +33,7 @@ impl Default for Manners {
     fn default() -> Self {
         Self {
             polls: |_| 2,
+            poll_after: 0.04,
             ahead_grows: false,
             asks_again: false,
         }
@@ -44,12 +44,15 @@ pub(crate) struct FakeGateway {
     pub(crate) address: SocketAddr,
     /// While set, everything is answered with 502.
     pub(crate) away: Arc<AtomicBool>,
+    /// Once set, everybody's turn has come.
+    pub(crate) open: Arc<AtomicBool>,
 }
 
 struct Gateway {
     backend: SocketAddr,
     manners: Manners,
     away: Arc<AtomicBool>,
+    open: Arc<AtomicBool>,
     places: Mutex<Vec<Place>>,
 }
 
@@ -62,10 +65,12 @@ struct Place {
 impl FakeGateway {
     pub(crate) async fn start(backend: SocketAddr, manners: Manners) -> Self {
         let away = Arc::new(AtomicBool::new(false));
+        let open = Arc::new(AtomicBool::new(false));
         let gateway = Arc::new(Gateway {
             backend,
             manners,
             away: Arc::clone(&away),
+            open: Arc::clone(&open),
             places: Mutex::default(),
         });
         let router = Router::new()
@@ -77,7 +82,11 @@ impl FakeGateway {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { address, away }
+        Self {
+            address,
+            away,
+            open,
+        }
     }
 }
 
@@ -125,10 +134,14 @@ async fn turn(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Respon
     } else {
         wanted.saturating_sub(polls)
     };
-    let likely = POLL_AFTER * ahead as f64;
-    let state = if polls >= wanted { "ready" } else { "waiting" };
+    let likely = manners.poll_after * ahead as f64;
+    let state = if polls >= wanted || gateway.open.load(SeqCst) {
+        "ready"
+    } else {
+        "waiting"
+    };
     axum::Json(json!({
-        "state": state, "ahead": ahead, "poll_after_seconds": POLL_AFTER, "since": "2021-01-11T08:00:00Z",
+        "state": state, "ahead": ahead, "poll_after_seconds": manners.poll_after, "since": "2021-01-11T08:00:00Z",
         "eta_seconds": { "low": likely / 2.0, "likely": likely, "high": likely + 2.0 }, "message": null,
     }))
     .into_response()
