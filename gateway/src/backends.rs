@@ -90,11 +90,6 @@ impl Backends {
         self.upstream.connect_timeout
     }
 
-    pub(crate) fn connected(&self, backend: &Backend) {
-        backend.failures.store(0, Ordering::Relaxed);
-        backend.rests_until.store(0, Ordering::Relaxed);
-    }
-
     pub(crate) fn connect_failed(&self, backend: &Backend) {
         let failures = backend.failures.fetch_add(1, Ordering::Relaxed).min(8);
         let rest = (REST * 2_u32.pow(failures)).min(LONGEST_REST);
@@ -116,6 +111,12 @@ impl Backends {
 }
 
 impl Backend {
+    /// A connect has succeeded.
+    pub(crate) fn connected(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+        self.rests_until.store(0, Ordering::Relaxed);
+    }
+
     fn rests(&self, now: u128) -> bool {
         u128::from(self.rests_until.load(Ordering::Relaxed)) > now
     }

@@ -53,7 +53,7 @@ impl Gateway {
         };
         let jar = Jar::of(&session.req_header().headers);
         let held = self.held(session, request, &jar);
-        let headers = self.login_headers(session, request)?;
+        let headers = login_headers(session, request)?;
         if body.as_ref() == ENTER || (body.is_empty() && jar.seal().is_some()) {
             return self
                 .enter_sealed(session, request, &jar, held, headers)
@@ -100,27 +100,16 @@ impl Gateway {
     ) -> Result<bool> {
         let seat = &request.seat;
         let room = &seat.pool.room;
-        let Some((turn, epoch)) = room.join(seat.school) else {
+        let Some(held) = self.join(request) else {
             return Message::UnknownHost
                 .reply(request.language, None)
                 .send(session)
                 .await;
         };
-        let ticket = Ticket {
-            room: room.key,
-            school: seat.key,
-            turn,
-            issued: wall(),
-            epoch,
-        };
-        let held = Held {
-            text: ticket.encode(&self.keys),
-            ticket,
-        };
-        let hold = seat.pool.limits.hold;
-        let soon = room.soon(turn, hold);
+        let patience = seat.pool.limits.hold;
+        let soon = room.soon(held.ticket.turn, patience);
         if soon
-            && room.hold(turn, hold).await
+            && room.hold(held.ticket.turn, patience).await
             && let Ok(slot) = room.enter(seat.school, &held.ticket).await
         {
             self.metrics.admitted(&seat.pool.name, Outcome::Held);
@@ -129,6 +118,42 @@ impl Gateway {
         self.metrics.admitted(&seat.pool.name, Outcome::Queued);
         self.send_to_wait(session, request, jar, &held, &login)
             .await
+    }
+
+    /// No backend was reached: a place for whoever has none, and the waiting page.
+    async fn keep_place(
+        &self,
+        session: &mut Session,
+        request: &Request,
+        jar: &Jar,
+        login: &Login,
+    ) -> Result<bool> {
+        match self.join(request) {
+            Some(held) => self.send_to_wait(session, request, jar, &held, login).await,
+            None => {
+                Message::UnknownHost
+                    .reply(request.language, None)
+                    .send(session)
+                    .await
+            }
+        }
+    }
+
+    /// Takes the next turn of the request's school; `None` only if the room does not know it.
+    fn join(&self, request: &Request) -> Option<Held> {
+        let seat = &request.seat;
+        let (turn, epoch) = seat.pool.room.join(seat.school)?;
+        let ticket = Ticket {
+            room: seat.pool.room.key,
+            school: seat.key,
+            turn,
+            issued: wall(),
+            epoch,
+        };
+        Some(Held {
+            text: ticket.encode(&self.keys),
+            ticket,
+        })
     }
 
     /// Seals the login into the browser and sends it to the waiting page; an app gets JSON.
@@ -146,7 +171,7 @@ impl Gateway {
         if wants_json(&session.req_header().headers) {
             let turn = TurnBody::of(&request.seat, &held.ticket, request.language);
             return Reply::json(StatusCode::TOO_MANY_REQUESTS, &turn)
-                .with(RETRY_AFTER, turn.poll_after_seconds.to_string())
+                .with(RETRY_AFTER, turn.whole_seconds().to_string())
                 .with(TICKET_FIELD, held.text.clone())
                 .cookies([ticket])
                 .send(session)
@@ -248,7 +273,7 @@ impl Gateway {
                         self.send_to_wait(session, request, jar, &held, &retry)
                             .await
                     }
-                    None => Box::pin(self.queue(session, request, jar, retry)).await,
+                    None => self.keep_place(session, request, jar, &retry).await,
                 }
             }
             Err(Failure::Lost(_)) => {
@@ -306,17 +331,17 @@ impl Gateway {
         };
         request.baker().pass(&pass.encode(&self.keys), lifetime)
     }
+}
 
-    /// The headers of a login as the backend will see them.
-    fn login_headers(&self, session: &mut Session, request: &Request) -> Result<HeaderMap> {
-        let mut header = session.req_header().clone();
-        prepare(&mut header, request)?;
-        for name in HOP_BY_HOP {
-            header.remove_header(name);
-        }
-        header.remove_header(&http::header::CONTENT_LENGTH);
-        Ok(header.headers.clone())
+/// The headers of a login as the backend will see them.
+fn login_headers(session: &Session, request: &Request) -> Result<HeaderMap> {
+    let mut header = session.req_header().clone();
+    prepare(&mut header, request)?;
+    for name in HOP_BY_HOP {
+        header.remove_header(name);
     }
+    header.remove_header(&http::header::CONTENT_LENGTH);
+    Ok(header.headers.clone())
 }
 
 /// What every backend request needs: our cookies out, the others in one field, the host in, and

@@ -84,7 +84,7 @@ fn probe(pool: &Arc<Pool>) {
                 Ok(Ok(_))
             ) {
                 tracing::info!(pool = pool.name, backend = %backend.address, "Backend answers again");
-                pool.backends.connected(&backend);
+                backend.connected();
             }
         });
     }

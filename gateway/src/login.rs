@@ -147,7 +147,7 @@ async fn connect(connector: &Connector, pool: &Pool) -> Option<(HttpSession, Bus
         let peer = pool.backends.peer(&backend);
         match connector.get_http_session(&peer).await {
             Ok((session, _)) => {
-                pool.backends.connected(&backend);
+                backend.connected();
                 return Some((session, backend));
             }
             Err(error) => {

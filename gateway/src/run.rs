@@ -7,6 +7,7 @@ use std::time::Duration;
 use einlass_admission::state::{State, StateError};
 use einlass_config::{Config, Mistakes};
 use pingora_core::connectors::http::Connector;
+use pingora_core::server::configuration::ServerConf;
 use pingora_core::services::background::GenBackgroundService;
 use pingora_core::services::listening::Service;
 use pingora_proxy::HttpProxy;
@@ -58,7 +59,11 @@ pub fn run(config: &Path) -> Result<(), RunError> {
     let site = Arc::new(Site::build(&config, Clock::start(), epoch, state));
     let metrics = Arc::new(Metrics::new());
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let conf = server_conf(threads);
+    let idle: u32 = config.pools().iter().map(|p| p.upstream.max_idle).sum();
+    let conf = || ServerConf {
+        upstream_keepalive_pool_size: idle as usize,
+        ..server_conf(threads)
+    };
 
     let gateway = Gateway {
         site: Arc::clone(&site),
@@ -67,7 +72,7 @@ pub fn run(config: &Path) -> Result<(), RunError> {
         trusted_proxies: config.edge.trusted_proxies.clone(),
         logins: Arc::new(Connector::new(None)),
     };
-    let mut proxy = HttpProxy::new(gateway, Arc::new(server_conf(threads)));
+    let mut proxy = HttpProxy::new(gateway, Arc::new(conf()));
     proxy.handle_init_modules();
     let edge = Edge::bind(&edge_settings(&config), proxy)?;
     tracing::info!(addresses = ?edge.local_addrs(), pools = site.pools.len(), schools = site.hosts.len(), "Edge listens");
@@ -91,7 +96,7 @@ pub fn run(config: &Path) -> Result<(), RunError> {
         front: vec![Box::new(edge)],
         back: vec![Box::new(keeper), Box::new(desk)],
     };
-    serve(conf, services, DRAIN, StopOn::Signals);
+    serve(conf(), services, DRAIN, StopOn::Signals);
     Ok(())
 }
 

@@ -14,8 +14,8 @@ pub(crate) struct TurnBody {
     /// Pupils of the own school who go first.
     pub(crate) ahead: u64,
     pub(crate) eta_seconds: Option<EtaBody>,
-    /// Whole seconds, rounded up.
-    pub(crate) poll_after_seconds: u64,
+    /// To a tenth, so that the spread of the polls survives.
+    pub(crate) poll_after_seconds: f64,
     /// When the place was taken, RFC 3339.
     pub(crate) since: Option<String>,
     pub(crate) message: Option<&'static str>,
@@ -48,11 +48,6 @@ pub(crate) struct EtaBody {
 impl TurnBody {
     /// Where the holder of a ticket stands. While the pupil waits this reads and never locks, but
     /// for a ticket newer than the room's last picture, which may teach the room something.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between 0 and some dozens of seconds"
-    )]
     pub(crate) fn of(seat: &Seat, ticket: &Ticket, language: Language) -> Self {
         let room = &seat.pool.room;
         room.observe(seat.school, ticket.turn);
@@ -89,7 +84,7 @@ impl TurnBody {
                 likely: e.likely,
                 high: e.high,
             }),
-            poll_after_seconds: poll_after.ceil() as u64,
+            poll_after_seconds: (poll_after * 10.0).round() / 10.0,
             since: i64::try_from(ticket.issued.0)
                 .ok()
                 .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
@@ -102,13 +97,23 @@ impl TurnBody {
         }
     }
 
+    /// When to ask again, for fields that know whole seconds only.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and some dozens of seconds"
+    )]
+    pub(crate) fn whole_seconds(&self) -> u64 {
+        self.poll_after_seconds.ceil() as u64
+    }
+
     /// There is no place.
     pub(crate) fn none(language: Language) -> Self {
         Self {
             state: State::None,
             ahead: 0,
             eta_seconds: None,
-            poll_after_seconds: 30,
+            poll_after_seconds: 30.0,
             since: None,
             message: Some(language.texts().none),
         }

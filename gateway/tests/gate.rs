@@ -397,13 +397,13 @@ async fn a_browser_that_hangs_up_does_not_free_its_slot_early() {
     raw.write_all(head.as_bytes()).await.unwrap();
     assert!(eventually(|| async { platform.in_flight() == 1 }).await);
     drop(raw);
-    let held = gateway
+    let counted = gateway
         .metric("einlass_in_flight_logins{pool=\"north\"}")
         .await;
     let working = platform.in_flight();
     // Read in this order: if the platform still works, the gateway must have counted it before.
     assert!(
-        working == 0 || held >= 1.0,
+        working == 0 || counted >= 1.0,
         "slot freed while the backend still hashes"
     );
     let mut second = Browser::new(gateway.edge, GYM);

@@ -60,8 +60,8 @@ fn complaints(report: &Report, cap: usize) -> Vec<String> {
         report.asked_again == 0,
         format!("{} had to type again", report.asked_again),
     );
-    let most = report.max_in_flight().unwrap();
-    must(most <= cap, format!("{most} logins in flight, cap {cap}"));
+    let peak = report.max_in_flight().unwrap();
+    must(peak <= cap, format!("{peak} logins in flight, cap {cap}"));
     must(report.waited > 0, "nobody waited: not a rush".to_owned());
     wrong
 }

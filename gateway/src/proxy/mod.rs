@@ -11,10 +11,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use einlass_admission::Keyring;
 use einlass_config::IpNet;
+use http::StatusCode;
 use pingora_core::connectors::http::Connector;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, Result};
-use pingora_http::RequestHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::backends::Busy;
@@ -73,6 +74,19 @@ impl ProxyHttp for Gateway {
         }
     }
 
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        header: &mut ResponseHeader,
+        _: &mut Context,
+    ) -> Result<()> {
+        if header.status == StatusCode::SWITCHING_PROTOCOLS {
+            // From here on silence is no fault: a WebSocket may have nothing to say.
+            session.set_read_timeout(None);
+        }
+        Ok(())
+    }
+
     async fn connected_to_upstream(
         &self,
         _: &mut Session,
@@ -91,20 +105,22 @@ impl ProxyHttp for Gateway {
         _: &mut Session,
         _: &HttpPeer,
         context: &mut Context,
-        error: Box<Error>,
+        mut error: Box<Error>,
     ) -> Box<Error> {
-        upstream::connect_failed(context, error)
+        upstream::connect_failed(context, &mut error);
+        error
     }
 
     fn error_while_proxy(
         &self,
         _: &HttpPeer,
         session: &mut Session,
-        error: Box<Error>,
+        mut error: Box<Error>,
         _: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        upstream::broke_off(session, error, reused)
+        upstream::broke_off(session, &mut error, reused);
+        error
     }
 
     async fn fail_to_proxy(

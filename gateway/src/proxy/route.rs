@@ -26,7 +26,7 @@ pub(super) async fn answer(
     let host = header
         .uri
         .authority()
-        .map(|authority| authority.as_str())
+        .map(http::uri::Authority::as_str)
         .or_else(|| header.headers.get(HOST).and_then(|h| h.to_str().ok()))
         .unwrap_or_default()
         .to_owned();

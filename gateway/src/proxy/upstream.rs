@@ -21,30 +21,28 @@ pub(super) fn peer(_: &Session, context: &mut Context) -> Result<Box<HttpPeer>> 
 }
 
 pub(super) fn connected(context: &Context) {
-    if let (Some(request), Some(busy)) = (&context.request, &context.busy) {
-        request.seat.pool.backends.connected(busy);
+    if let Some(busy) = &context.busy {
+        busy.connected();
     }
 }
 
 /// Nothing was sent, so the next backend may try.
-pub(super) fn connect_failed(context: &mut Context, mut error: Box<Error>) -> Box<Error> {
+pub(super) fn connect_failed(context: &mut Context, error: &mut Error) {
     if let (Some(request), Some(busy)) = (&context.request, context.busy.take()) {
         let backends = &request.seat.pool.backends;
         backends.connect_failed(&busy);
         context.tried.push(busy.address);
         error.set_retry(context.tried.len() < backends.len());
     }
-    error
 }
 
 /// Only a request that changes nothing is sent again, and only when an idle connection turned out
 /// to be closed.
-pub(super) fn broke_off(session: &Session, mut error: Box<Error>, reused: bool) -> Box<Error> {
+pub(super) fn broke_off(session: &Session, error: &mut Error, reused: bool) {
     let safe = session.req_header().method.is_safe();
     if safe && !session.as_ref().retry_buffer_truncated() {
         error.retry.decide_reuse(reused);
     } else {
         error.set_retry(false);
     }
-    error
 }
