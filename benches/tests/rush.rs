@@ -273,7 +273,7 @@ async fn fifty_thousand_wait_at_once() {
     let gateway = FakeGateway::start(platform.backends()[0], endless).await;
     let crowd = Plan {
         schools: rush::generated(40, 1),
-        arrive_over: Duration::from_secs(25),
+        arrive_over: Duration::from_mins(1),
         pages: 0,
         connections: Connections::PerRequest,
         ..plan(gateway.address, CROWD)
@@ -281,9 +281,12 @@ async fn fifty_thousand_wait_at_once() {
     let live = Arc::clone(&crowd.live);
     let rush = tokio::spawn(rush::run(crowd));
     let minutes = Duration::from_mins(5);
-    timeout(minutes, live.until(|live| live.waiting() == u64::from(CROWD)))
-        .await
-        .unwrap();
+    timeout(
+        minutes,
+        live.until(|live| live.waiting() == u64::from(CROWD)),
+    )
+    .await
+    .unwrap();
     let memory = std::fs::read_to_string("/proc/self/status").unwrap();
     println!(
         "{}",

@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 /// How this gateway treats people.
 #[derive(Clone, Copy)]
@@ -53,6 +54,8 @@ struct Gateway {
     manners: Manners,
     away: Arc<AtomicBool>,
     open: Arc<AtomicBool>,
+    /// Connections to the backend: descriptors are scarce when both ends are in one process.
+    forwards: Semaphore,
     places: Mutex<Vec<Place>>,
 }
 
@@ -71,6 +74,7 @@ impl FakeGateway {
             manners,
             away: Arc::clone(&away),
             open: Arc::clone(&open),
+            forwards: Semaphore::new(500),
             places: Mutex::default(),
         });
         let router = Router::new()
@@ -167,6 +171,7 @@ async fn forward(
     headers: HeaderMap,
     body: axum::body::Bytes,
 ) -> Response {
+    let _forward = gateway.forwards.acquire().await.unwrap();
     let stream = tokio::net::TcpStream::connect(gateway.backend)
         .await
         .unwrap();
