@@ -208,7 +208,10 @@ async fn read_ahead(session: &mut HttpSession, within: Duration) -> (Bytes, Resu
             match session.read_response_body().await {
                 Ok(Some(part)) => body.extend_from_slice(&part),
                 Ok(None) => return Ok(true),
-                Err(_) => return Err(Lost::Broken),
+                Err(error) => {
+                    tracing::warn!(%error, "Backend broke off the answer to a login");
+                    return Err(Lost::Broken);
+                }
             }
         }
         Ok(false)

@@ -31,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone, Default)]
 pub struct Setup {
     regions: String,
+    edge: String,
 }
 
 impl Setup {
@@ -62,6 +63,20 @@ impl Setup {
         self
     }
 
+    /// More for the edge's table.
+    #[must_use]
+    pub fn edge(mut self, text: &str) -> Self {
+        self.edge.push_str(text);
+        self
+    }
+
+    /// More tables.
+    #[must_use]
+    pub fn text(mut self, text: &str) -> Self {
+        self.regions.push_str(text);
+        self
+    }
+
     /// What kind of platform the regions run.
     #[must_use]
     pub fn platform(mut self, name: &str) -> Self {
@@ -75,9 +90,9 @@ impl Setup {
         let (edge, desk) = (free_address(), free_address());
         let config = dir.path().join("einlass.toml");
         let text = format!(
-            "[edge]\nlisten = [\"{edge}\"]\n[desk]\nlisten = \"{desk}\"\n\
+            "[edge]\nlisten = [\"{edge}\"]\n{}\n[desk]\nlisten = \"{desk}\"\n\
              [state]\ndirectory = \"state\"\n{}",
-            self.regions
+            self.edge, self.regions
         );
         std::fs::write(&config, text).unwrap();
         let mut gateway = Gateway {

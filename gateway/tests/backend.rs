@@ -1,0 +1,292 @@
+//! What backends get to see, and what happens when they do not behave: raw sockets on both sides.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
+
+mod common;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::{Browser, Setup, eventually, free_address, get, platform, post, send};
+use einlass_benches::platform::HashCost;
+use http_body_util::Full;
+use hyper::StatusCode;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+const GYM: &str = "gym.example";
+
+/// Answers every request with the same bytes and notes what it was sent.
+struct Backend {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Backend {
+    async fn start(answer: &'static [u8]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&seen);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(stream, answer, Arc::clone(&notes)));
+            }
+        });
+        Self { address, seen }
+    }
+
+    fn last(&self) -> String {
+        self.seen
+            .lock()
+            .unwrap()
+            .last()
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    fn count(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+}
+
+async fn serve(mut stream: TcpStream, answer: &'static [u8], seen: Arc<Mutex<Vec<String>>>) {
+    let mut request = Vec::new();
+    let mut part = [0; 4_096];
+    loop {
+        let read = stream.read(&mut part).await.unwrap_or(0);
+        if read == 0 {
+            return;
+        }
+        request.extend_from_slice(&part[..read]);
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length")
+                .then(|| value.trim().parse().ok())?
+        });
+        if body.len() < length.unwrap_or(0) {
+            continue;
+        }
+        seen.lock().unwrap().push(text.to_lowercase());
+        if answer.is_empty() {
+            // Silent until the other side gives up.
+            while stream.read(&mut part).await.unwrap_or(0) > 0 {}
+        }
+        let _ = stream.write_all(answer).await;
+        return;
+    }
+}
+
+const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+
+#[tokio::test]
+async fn a_backend_is_told_the_truth_about_the_client() {
+    let backend = Backend::start(FINE).await;
+    let gateway = Setup::default()
+        .region("north", &[backend.address], 4, &[(GYM, 900)], "")
+        .start()
+        .await;
+    let lies = |mut request: hyper::Request<Full<Bytes>>| {
+        let headers = request.headers_mut();
+        headers.insert("x-forwarded-for", "203.0.113.9".parse().unwrap());
+        headers.insert("x-forwarded-proto", "https".parse().unwrap());
+        headers.insert("x-forwarded-host", "bank.example".parse().unwrap());
+        headers.insert("x-real-ip", "203.0.113.9".parse().unwrap());
+        headers.insert("forwarded", "for=203.0.113.9".parse().unwrap());
+        headers.append("cookie", "a=1; einlass_ticket=x".parse().unwrap());
+        headers.append("cookie", "einlass_pass=y; b=2".parse().unwrap());
+        headers.insert("einlass-ticket", "z".parse().unwrap());
+        request
+    };
+    for request in [get("/page?q=1", GYM), post("/login", GYM, "user=x")] {
+        assert_eq!(
+            send(gateway.edge, lies(request)).await.status,
+            StatusCode::OK
+        );
+        let seen = backend.last();
+        assert!(seen.contains("\r\nhost: gym.example\r\n"), "{seen}");
+        assert!(
+            seen.contains("\r\nx-forwarded-for: 127.0.0.1\r\n"),
+            "{seen}"
+        );
+        assert!(seen.contains("\r\nx-forwarded-proto: http\r\n"), "{seen}");
+        assert!(
+            seen.contains("\r\nx-forwarded-host: gym.example\r\n"),
+            "{seen}"
+        );
+        assert!(seen.contains("\r\ncookie: a=1; b=2\r\n"), "{seen}");
+        assert!(
+            !seen.contains("einlass") && !seen.contains("203.0.113.9"),
+            "{seen}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_is_believed() {
+    let backend = Backend::start(FINE).await;
+    let gateway = Setup::default()
+        .edge("trusted_proxies = [\"127.0.0.0/8\"]")
+        .region("north", &[backend.address], 4, &[(GYM, 900)], "")
+        .start()
+        .await;
+    let mut request = post("/login", GYM, "user=x");
+    let headers = request.headers_mut();
+    headers.insert(
+        "x-forwarded-for",
+        "198.51.100.1, 203.0.113.9, 127.0.0.2".parse().unwrap(),
+    );
+    headers.insert("x-forwarded-proto", "https".parse().unwrap());
+    let answer = send(gateway.edge, request).await;
+    let seen = backend.last();
+    assert!(
+        seen.contains("\r\nx-forwarded-for: 203.0.113.9\r\n"),
+        "{seen}"
+    );
+    assert!(seen.contains("\r\nx-forwarded-proto: https\r\n"), "{seen}");
+    let pass = answer.headers["set-cookie"].to_str().unwrap();
+    assert!(pass.contains("Secure"), "the browser came by TLS: {pass}");
+}
+
+#[tokio::test]
+async fn a_login_goes_to_the_next_backend_if_the_first_does_not_accept_it() {
+    let platform = platform(1, 2, HashCost::QUICK).await;
+    let backends = [free_address(), platform.backends()[0], free_address()];
+    let gateway = Setup::default()
+        .region("north", &backends, 4, &[(GYM, 900)], "")
+        .start()
+        .await;
+    for _ in 0..6 {
+        let mut browser = Browser::new(gateway.edge, GYM);
+        let form = browser.form().await;
+        let answer = browser.post("/login", &form).await;
+        assert_eq!(
+            (answer.status, answer.location()),
+            (StatusCode::SEE_OTHER, "/")
+        );
+        assert_eq!(browser.get("/").await.status, StatusCode::OK);
+    }
+    assert_eq!(
+        platform.snapshot(false).totals.received,
+        6,
+        "none was sent twice"
+    );
+}
+
+#[tokio::test]
+async fn a_login_without_an_answer_ends_with_a_page_and_a_free_slot() {
+    let broken: [&'static [u8]; 5] = [
+        b"",
+        b"this is not HTTP\r\n\r\n",
+        b"HTTP/1.1 200 O",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nwhat",
+    ];
+    for answer in broken {
+        let backend = Backend::start(answer).await;
+        let gateway = Setup::default()
+            .region("north", &[backend.address], 1, &[(GYM, 900)], "")
+            .text("[region.north.upstream]\nlogin_timeout = \"1s\"\n")
+            .start()
+            .await;
+        let what = String::from_utf8_lossy(answer);
+        let page = send(gateway.edge, post("/login", GYM, "user=x")).await;
+        assert_eq!(page.status, StatusCode::GATEWAY_TIMEOUT, "{what:?}");
+        assert!(page.text().contains("nicht wieder anstellen"), "{what:?}");
+        let pass = page.headers["set-cookie"].to_str().unwrap();
+        assert!(pass.starts_with("einlass_pass="), "{what:?}");
+        assert_eq!(backend.count(), 1, "never sent twice: {what:?}");
+        let gateway = &gateway;
+        let idle = || async {
+            gateway
+                .metric("einlass_in_flight_logins{pool=\"north\"}")
+                .await
+                == 0.0
+        };
+        assert!(eventually(idle).await, "{what:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_large_answer_to_a_login_is_streamed_whole() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        // Closing with something unread would reset the connection.
+        while !request.ends_with(b"user=x") {
+            stream.read_buf(&mut request).await.unwrap();
+        }
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        for _ in 0..100 {
+            stream.write_all(b"8000\r\n").await.unwrap();
+            stream.write_all(&[b'x'; 0x8000]).await.unwrap();
+            stream.write_all(b"\r\n").await.unwrap();
+        }
+        stream.write_all(b"0\r\n\r\n").await.unwrap();
+    });
+    let gateway = Setup::default()
+        .region("north", &[address], 1, &[(GYM, 900)], "")
+        .start()
+        .await;
+    let answer = send(gateway.edge, post("/login", GYM, "user=x")).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.body.len(), 100 * 0x8000);
+}
+
+#[tokio::test]
+async fn over_tls_cookies_are_secure_and_the_backend_knows() {
+    let backend = Backend::start(FINE).await;
+    let files = tempfile::TempDir::new().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec![GYM.to_owned()]).unwrap();
+    let (chain, key) = (files.path().join("chain.pem"), files.path().join("key.pem"));
+    std::fs::write(&chain, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let tls = free_address();
+    let gateway = Setup::default()
+        .edge(&format!(
+            "listen_tls = [\"{tls}\"]\n[[edge.certificate]]\nchain = \"{}\"\nkey = \"{}\"\n",
+            chain.display(),
+            key.display()
+        ))
+        .region("north", &[backend.address], 1, &[(GYM, 900)], "")
+        .start()
+        .await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(tls).await.unwrap();
+    let name = GYM.try_into().unwrap();
+    let connecting = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream);
+    let stream = tokio::time::timeout(Duration::from_secs(20), connecting)
+        .await
+        .unwrap()
+        .unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let answer = sender
+        .send_request(post("/login", GYM, "user=x"))
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let pass = answer.headers()["set-cookie"].to_str().unwrap();
+    assert!(pass.contains("Secure"), "{pass}");
+    assert!(backend.last().contains("\r\nx-forwarded-proto: https\r\n"));
+    drop(gateway);
+}
