@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use crate::turn::{Serving, Turn};
 
-/// How long a released pupil is expected to need at most: two of the shortest poll intervals.
-pub(crate) const COMING: Duration = Duration::from_secs(5);
+/// How long a released pupil is expected to need: two of the shortest poll intervals with their
+/// jitter, and a slow network. Who comes later is honoured and counted all the same; but as long
+/// as nobody knows that a pupil will not come, nobody else is released instead.
+pub(crate) const COMING: Duration = Duration::from_secs(3);
 /// How long releases are remembered, for the show rate.
 const REMEMBERED: Duration = Duration::from_secs(40);
 /// Releases closer together than this are remembered as one.

@@ -16,8 +16,17 @@ const FEED_FORWARD_MAX: f64 = 1.5;
 const TARGET: Duration = Duration::from_secs(1);
 /// Longer gaps between two steps (a stopped process) are not made up for.
 const LONGEST_STEP: Duration = Duration::from_millis(500);
-/// Time constant of the pace shown to pupils.
+/// What must be in the buffer or on the way to it, in seconds of work. A loop that only steers the
+/// rate needs a browser's poll interval to fill an empty pipe, and a buffer's worth of work is lost
+/// each time (measured: 1.6 s at the start of a morning). One second for the buffer, and half of
+/// what the browsers need to notice; in the steady state there is always more on the way.
+const PIPE: f64 = 1.5;
+/// However wrong the estimate: not more in the buffer and on the way than so many seconds of work.
+const BOUND: f64 = 5.0;
+/// Time constant of the pace shown to pupils, in seconds.
 const PACE_TIME: f64 = 8.0;
+/// At a slow backend single pupils would shake it: then the time constant is that of so many.
+const PACE_PUPILS: f64 = 25.0;
 
 /// What the release decision rests on.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +37,8 @@ pub(crate) struct Flow {
     pub(crate) buffered: usize,
     /// Pupils released and still on their way.
     pub(crate) coming: u64,
+    /// Logins that may be in flight.
+    pub(crate) cap: u32,
     /// Slots free and not owed to the buffer.
     pub(crate) free: u32,
     /// Pupils waiting.
@@ -45,6 +56,10 @@ pub(crate) struct Controller {
     integral: f64,
     /// Fraction of a pupil still owed.
     credit: f64,
+    /// Pupils released per second, an average in which the time before the first step counts as 0.
+    released: f64,
+    /// The share of that average that is not such time.
+    seen: f64,
     pace: Option<f64>,
 }
 
@@ -68,9 +83,19 @@ impl Controller {
             return 0;
         }
         let owed = flow.buffered as u64 + flow.coming;
-        let Some(capacity) = flow.capacity else {
-            // Nothing answered yet: only slots that would otherwise stand empty.
-            return u64::from(flow.free).saturating_sub(flow.coming);
+        let Some(capacity) = flow
+            .capacity
+            .map(|c| flow.ceiling.map_or(c, |most| c.min(most)))
+        else {
+            // Nothing answered yet. What the free slots can take, and as many again: they arrive
+            // while the first are at work, and wait one login's time at most.
+            let pipe = flow
+                .ceiling
+                .map_or(u64::from(flow.cap), |most| (PIPE * most) as u64 + 1)
+                .min(u64::from(flow.cap));
+            return (u64::from(flow.free) + pipe)
+                .saturating_sub(owed)
+                .min(flow.waiting);
         };
         let target = (capacity * TARGET.as_secs_f64()).max(1.0);
         let error = (1.0 - flow.buffered as f64 / target).clamp(-1.0, 1.0);
@@ -79,31 +104,30 @@ impl Controller {
         let feed_forward = flow
             .show_rate
             .map_or(1.0, |rate| (1.0 / rate.max(0.01)).min(FEED_FORWARD_MAX));
-        let mut rate =
+        let rate =
             (capacity * feed_forward * (1.0 + PROPORTIONAL * error + self.integral)).max(0.0);
-        if let Some(ceiling) = flow.ceiling {
-            rate = rate.min(ceiling * feed_forward);
-        }
         self.credit += rate * dt;
-        // A slot that would stand empty is filled at once, unless somebody is on the way to it.
-        let urgent = u64::from(flow.free).saturating_sub(flow.coming);
-        // However wrong the estimate: not more on the way than five seconds of work and a cap.
-        let bound = ((5.0 * capacity) as u64 + 8).saturating_sub(owed);
-        let urgent = if flow.ceiling.is_some() { 0 } else { urgent };
-        let release = (self.credit as u64).max(urgent).min(bound);
+        // An empty pipe is filled at once, and so is a slot that nobody is on the way to.
+        let pipe = ((PIPE * capacity) as u64).saturating_sub(owed);
+        let urgent = pipe.max(u64::from(flow.free).saturating_sub(flow.coming));
+        let bound = ((BOUND * capacity) as u64 + 8).saturating_sub(owed);
+        let steady = (self.credit as u64).min(flow.waiting);
+        let release = steady.max(urgent).min(bound).min(flow.waiting);
         self.credit = (self.credit - release as f64).clamp(0.0, rate.max(1.0));
-        let released = release.min(flow.waiting);
-        self.track_pace(released as f64, dt, capacity);
-        released
+        self.track_pace(release.min(steady) as f64, dt, capacity);
+        release
     }
 
+    /// Smooths the pace. Until enough was released to say, the believed capacity stands in for the
+    /// part that is missing: with the first few answers it is itself only a guess that gets better.
     fn track_pace(&mut self, released: f64, dt: f64, capacity: f64) {
         if dt > 0.0 {
-            let sample = released / dt;
-            let weight = (dt / PACE_TIME).min(1.0);
-            let pace = self.pace.unwrap_or(capacity);
-            self.pace = Some(pace + weight * (sample - pace));
+            let time = PACE_TIME.max(PACE_PUPILS / capacity.max(0.001));
+            let weight = (dt / time).min(1.0);
+            self.released += weight * (released / dt - self.released);
+            self.seen += weight * (1.0 - self.seen);
         }
+        self.pace = Some(self.released + (1.0 - self.seen) * capacity);
     }
 
     /// Pupils released per second, smoothed over some seconds; `None` before the first.

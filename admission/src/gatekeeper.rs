@@ -389,17 +389,14 @@ impl<W> Gatekeeper<W> {
 
     fn release(&mut self, now: Duration) {
         let coming = self.arrivals.coming(now);
-        let free = if self.has_token() {
-            self.buffer.free()
-        } else {
-            0
-        };
+        let free = self.buffer.free().min(self.allowed());
         let pupils = self.controller.step(
             now,
             &Flow {
                 capacity: self.outputs.capacity,
                 buffered: self.buffer.depth(),
                 coming,
+                cap: self.buffer.cap(),
                 free,
                 waiting: self.waiting,
                 show_rate: self.arrivals.show_rate(now),
@@ -422,17 +419,24 @@ impl<W> Gatekeeper<W> {
     }
 
     fn grant(&mut self) -> Grant<W> {
-        if self.settings.ceiling.is_none() {
-            return Grant(self.buffer.grant(usize::MAX));
+        let granted = self.buffer.grant(self.allowed() as usize);
+        if self.settings.ceiling.is_some() {
+            self.tokens -= granted.len() as f64;
         }
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a small non-negative number of tokens, rounded down on purpose"
-        )]
-        let granted = self.buffer.grant(self.tokens.max(0.0) as usize);
-        self.tokens -= granted.len() as f64;
         Grant(granted)
+    }
+
+    /// Logins that may start just now under the operator's ceiling.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small non-negative number of tokens, rounded down on purpose"
+    )]
+    fn allowed(&self) -> u32 {
+        match self.settings.ceiling {
+            Some(_) => self.tokens.max(0.0) as u32,
+            None => u32::MAX,
+        }
     }
 
     fn has_token(&self) -> bool {

@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// Latencies a fixed pacer remembers at most; a median of more costs more than it says.
+const MOST_KEPT: usize = 2_048;
+
 /// What a room tells its pacer, several times a second.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inputs {
@@ -51,10 +54,18 @@ impl Fixed {
 
 impl Fixed {
     /// The median: one cheap answer among real logins must not look like a fast backend.
+    ///
+    /// `None` until half a cap has been answered: of the logins sent first the cheap answers come
+    /// back long before the first hash, and alone they would claim twenty times the pace. Half a
+    /// cap holds as long as at most a third of the answers are cheap.
     fn median(&self) -> Option<Duration> {
+        let enough = (self.cap as usize / 2).clamp(1, MOST_KEPT / 2);
+        if self.recent.len() < enough {
+            return None;
+        }
         let mut sorted: Vec<Duration> = self.recent.iter().copied().collect();
         let middle = sorted.len() / 2;
-        (!sorted.is_empty()).then(|| *sorted.select_nth_unstable(middle).1)
+        Some(*sorted.select_nth_unstable(middle).1)
     }
 }
 
@@ -62,7 +73,7 @@ impl Pacer for Fixed {
     fn step(&mut self, _now: Duration, inputs: &Inputs) -> Outputs {
         self.recent.extend(&inputs.latencies);
         // Two full caps reach back two service times; below 16 a median says little.
-        let kept = (2 * self.cap as usize).clamp(16, 512);
+        let kept = (2 * self.cap as usize).clamp(16, MOST_KEPT);
         let surplus = self.recent.len().saturating_sub(kept);
         self.recent.drain(..surplus);
         // Little's law: with `cap` always in flight, cap / latency leave per second.

@@ -3,8 +3,13 @@
 use crate::curve::Curve;
 use crate::turn::{Serving, Step, Turn};
 
-/// The shortest time a browser is told to wait before it asks again, in seconds.
-const POLL_MIN: f64 = 2.0;
+/// The shortest time a browser is told to wait before it asks again, in seconds: what a released
+/// pupil needs to notice is half of it on average, and the pipe behind it is as long. The price is
+/// one more poll or two per pupil in the last seconds.
+const POLL_MIN: f64 = 1.0;
+/// Polls per second that a room accepts while its pace is unknown: a third of a second at eight
+/// o'clock, but without end if the backend never answers.
+const POLLS_UNKNOWN: f64 = 5_000.0;
 /// The longest.
 const POLL_MAX: f64 = 30.0;
 /// While nobody is let in, in seconds.
@@ -93,7 +98,9 @@ impl View {
             return Standing::Ready;
         }
         let eta = self.eta(turn);
-        let wait = eta.map_or(POLL_MIN, |e| e.likely as f64 / 4.0);
+        let wait = eta.map_or(self.waiting as f64 / POLLS_UNKNOWN, |e| {
+            e.likely as f64 / 4.0
+        });
         Standing::Waiting {
             ahead,
             eta,
@@ -110,11 +117,13 @@ impl View {
     pub fn eta(&self, turn: Turn) -> Option<Eta> {
         let pace = self.pace.filter(|pace| *pace > 0.001)?;
         let seconds = self.curve.ahead(turn) / pace;
+        // The buffer in front of the slots holds a second of work, but at least one pupil.
+        let buffer = (1.0 / pace).max(1.0);
         Some(Eta {
             low: (seconds * 0.75).floor() as u64,
-            // The half second is what the browser needs to notice, on average at short intervals.
-            likely: (seconds * 1.05 + 0.5).ceil() as u64,
-            high: (seconds * 1.4 + 4.0).ceil() as u64,
+            // Half a second for the browser to notice.
+            likely: (seconds * 1.05 + buffer + 0.5).ceil() as u64,
+            high: (seconds * 1.4 + 2.0 * buffer + 2.0).ceil() as u64,
         })
     }
 }
