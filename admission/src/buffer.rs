@@ -66,6 +66,11 @@ impl<W> Buffer<W> {
         id
     }
 
+    /// Who waits.
+    pub(crate) fn waiters(&self) -> impl Iterator<Item = &W> {
+        self.waiters.values()
+    }
+
     /// Leaves the buffer; `None` if the waiter has been given a slot already.
     pub(crate) fn remove(&mut self, id: WaiterId) -> Option<W> {
         self.waiters.remove(&id)

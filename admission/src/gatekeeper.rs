@@ -18,8 +18,8 @@ use crate::turn::{SchoolKey, Serving, Turn, Unix};
 use crate::used::Used;
 use crate::view::{Door, View};
 
-/// A longer gap between two teeth is an idle school's jump to the watermark, not a crowd.
-const MOST_REPEATED: u64 = 100_000;
+/// Latencies kept between two ticks, should ticks stop: as many as any pacer looks at.
+const MOST_LATENCIES: usize = 4_096;
 
 /// What an operator sets for a room.
 #[derive(Clone, Copy, Debug)]
@@ -70,20 +70,27 @@ pub enum Refusal {
 #[must_use]
 pub struct Grant<W>(pub Vec<W>);
 
+/// Somebody in the buffer.
+struct Buffered<W> {
+    waiter: W,
+    /// The ticket, unless it was a pass: until the slot is given nothing was sent for it.
+    ticket: Option<(SchoolIndex, Turn, u32)>,
+}
+
 /// One room at one gateway. `W` is whatever wakes a waiter.
 pub struct Gatekeeper<W> {
     room: Room,
     epoch: u32,
     settings: Settings,
-    buffer: Buffer<W>,
+    buffer: Buffer<Buffered<W>>,
     pacer: Box<dyn Pacer>,
     outputs: Outputs,
     controller: Controller,
     arrivals: Arrivals,
     inputs: Inputs,
     used: Vec<Used>,
-    /// The teeth at the last [`Gatekeeper::state_ahead`], per school.
-    saved: Vec<u64>,
+    /// Turns given since the last [`Gatekeeper::state_ahead`], per school.
+    joined: Vec<u64>,
     tries: Tries,
     down: bool,
     waiting: u64,
@@ -97,11 +104,7 @@ impl<W> Gatekeeper<W> {
         let outputs = pacer.step(Duration::ZERO, &Inputs::default());
         Self {
             used: vec![Used::default(); room.schools().len()],
-            saved: room
-                .schools()
-                .iter()
-                .map(|s| s.tooth(room.serving().0))
-                .collect(),
+            joined: vec![0; room.schools().len()],
             room,
             epoch,
             settings,
@@ -134,13 +137,20 @@ impl<W> Gatekeeper<W> {
     pub fn join(&mut self, school: SchoolIndex) -> Option<(Turn, u32)> {
         let turn = self.room.join(school)?;
         self.waiting += 1;
+        if let Some(joined) = self.joined.get_mut(school.0 as usize) {
+            *joined += 1;
+        }
         Some((turn, self.epoch))
     }
 
     /// Learns from a ticket: its turn was given.
     pub fn observe(&mut self, school: SchoolIndex, turn: Turn) {
+        // Browsers bring tickets between two pictures of the room by the thousand: the sum over
+        // all schools would be too dear for each.
+        let before = self.room.waiting_in(school);
         self.room.merge_last(school, turn);
-        self.waiting = self.room.waiting();
+        let after = self.room.waiting_in(school);
+        self.waiting = self.waiting.saturating_add(after.saturating_sub(before));
     }
 
     /// Enters with a turn that has come. A ticket enters once.
@@ -166,7 +176,7 @@ impl<W> Gatekeeper<W> {
             return Err(Refusal::Used);
         }
         self.arrivals.arrived(turn);
-        Ok(self.take_or_wait(turn, waiter))
+        Ok(self.take_or_wait(turn, Some((school, turn, epoch)), waiter))
     }
 
     /// Enters with a pass: ahead of every turn, a few times.
@@ -180,7 +190,7 @@ impl<W> Gatekeeper<W> {
         if !self.tries.take(pass, self.settings.pass_tries) {
             return Err(Refusal::Used);
         }
-        Ok(self.take_or_wait(Turn(0), waiter))
+        Ok(self.take_or_wait(Turn(0), None, waiter))
     }
 
     /// Uses up a ticket whose turn has come without taking a slot: its login has to be typed again.
@@ -235,7 +245,9 @@ impl<W> Gatekeeper<W> {
     /// Gives a slot back. `latency` is that of a login that really hashed, else `None`.
     pub fn finish(&mut self, latency: Option<Duration>) -> Grant<W> {
         self.buffer.give_back();
-        self.inputs.latencies.extend(latency);
+        if self.inputs.latencies.len() < MOST_LATENCIES {
+            self.inputs.latencies.extend(latency);
+        }
         self.grant()
     }
 
@@ -285,9 +297,16 @@ impl<W> Gatekeeper<W> {
         }
     }
 
-    /// What the next run needs after a clean stop: the registers as they are.
+    /// What the next run needs after a clean stop: the registers as they are. Tickets in the buffer
+    /// are not used yet: if this run ends now, nothing is sent for them.
     pub fn state(&self) -> RoomState {
         let schools = self.room.schools();
+        let mut used = self.used.clone();
+        for (school, turn, epoch) in self.buffer.waiters().filter_map(|b| b.ticket) {
+            if let Some(used) = used.get_mut(school.0 as usize) {
+                used.give_back(epoch, self.tooth(school, turn));
+            }
+        }
         RoomState {
             serving: self.room.serving(),
             last: schools
@@ -297,9 +316,9 @@ impl<W> Gatekeeper<W> {
                 .collect(),
             used: schools
                 .iter()
-                .zip(&self.used)
+                .zip(used)
                 .filter(|(_, used)| used.blocks() > 0)
-                .map(|(s, used)| (s.key(), used.clone()))
+                .map(|(s, used)| (s.key(), used))
                 .collect::<BTreeMap<SchoolKey, Used>>(),
         }
     }
@@ -320,18 +339,14 @@ impl<W> Gatekeeper<W> {
         let pace = self.controller.pace().or(self.outputs.capacity);
         if self.waiting > 0 && self.door() == Door::Open {
             let lost = pace.unwrap_or(0.0) * 2.0 * interval.as_secs_f64();
-            let mut ahead = self.room.clone();
-            ahead.release(lost as u64 + u64::from(self.outputs.cap));
-            state.serving = ahead.serving();
+            let pupils = (lost as u64).saturating_add(self.outputs.cap.into());
+            state.serving = self.room.serving_after(pupils);
         }
-        for (school, saved) in self.room.schools().iter().zip(&mut self.saved) {
-            let tooth = school.tooth(school.last().0);
-            let joined = tooth.saturating_sub(*saved);
-            *saved = tooth;
-            if let Some(last) = state.last.get_mut(&school.key())
-                && school.last() > Turn(state.serving.0)
-            {
-                last.0 = school.turn_of(tooth.saturating_add(joined.min(MOST_REPEATED) * 2));
+        for (school, joined) in self.room.schools().iter().zip(&mut self.joined) {
+            let repeated = std::mem::take(joined).saturating_mul(2);
+            if let Some(last) = state.last.get_mut(&school.key()) {
+                let tooth = school.tooth(school.last().0);
+                last.0 = school.turn_of(tooth.saturating_add(repeated));
             }
         }
         state
@@ -410,12 +425,17 @@ impl<W> Gatekeeper<W> {
         }
     }
 
-    fn take_or_wait(&mut self, turn: Turn, waiter: W) -> Entry {
+    fn take_or_wait(
+        &mut self,
+        turn: Turn,
+        ticket: Option<(SchoolIndex, Turn, u32)>,
+        waiter: W,
+    ) -> Entry {
         if self.has_token() && self.buffer.try_take() {
             self.spend_token();
             return Entry::Go;
         }
-        Entry::Buffered(self.buffer.push(turn, waiter))
+        Entry::Buffered(self.buffer.push(turn, Buffered { waiter, ticket }))
     }
 
     fn grant(&mut self) -> Grant<W> {
@@ -423,7 +443,7 @@ impl<W> Gatekeeper<W> {
         if self.settings.ceiling.is_some() {
             self.tokens -= granted.len() as f64;
         }
-        Grant(granted)
+        Grant(granted.into_iter().map(|b| b.waiter).collect())
     }
 
     /// Logins that may start just now under the operator's ceiling.

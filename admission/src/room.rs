@@ -161,6 +161,11 @@ impl Room {
         released
     }
 
+    /// Where `serving` would be after releasing so many.
+    pub(crate) fn serving_after(&self, pupils: u64) -> Serving {
+        waterfill::level(self.serving, &self.schools, pupils).0
+    }
+
     /// Takes over what another view of this room knows, by `max`.
     pub fn merge_serving(&mut self, serving: Serving) {
         self.serving = self.serving.max(serving);

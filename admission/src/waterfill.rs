@@ -62,7 +62,9 @@ fn liquid(serving: Serving, backlogged: &[&School], amount: u64) -> u64 {
     for (height, own) in by_height {
         let room = (height - level) as f64 * width;
         if room >= missing {
-            return serving.0 + level + (missing / width) as u64;
+            // Rounded, it may reach above the vessel, and near the end of the line beyond it.
+            let rest = ((missing / width) as u64).min(height - level);
+            return serving.0 + level + rest;
         }
         missing -= room;
         level = height;
