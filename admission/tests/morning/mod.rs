@@ -1,0 +1,598 @@
+//! Eight o'clock in virtual time: one room, one backend, a crowd.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::unchecked_time_subtraction,
+    reason = "small numbers, and times that follow each other"
+)]
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashSet};
+use std::fmt;
+use std::time::Duration;
+
+use einlass_admission::{
+    Entry, Eta, Fixed, Gatekeeper, Refusal, Room, SchoolIndex, SchoolKey, Settings, Standing,
+    Straight, Turn, View, Weight, state::RoomState,
+};
+
+/// How often the room moves on, as in the gateway.
+const TICK: Duration = Duration::from_millis(50);
+/// From the redirect to the waiting page's first look at the turn.
+const PAGE: Duration = Duration::from_millis(200);
+/// From a poll's answer to the login on its way in.
+const ROUND_TRIP: Duration = Duration::from_millis(40);
+/// What a cheap answer takes.
+const CHEAP: Duration = Duration::from_millis(12);
+/// A morning that is not over by then has stalled.
+const LONGEST: Duration = Duration::from_mins(30);
+
+/// What the morning is like.
+#[derive(Clone, Debug)]
+pub(crate) struct Morning {
+    pub(crate) cap: u32,
+    pub(crate) login: Duration,
+    /// Every so many answers one comes without a hash.
+    pub(crate) cheap_every: Option<u64>,
+    pub(crate) schools: u32,
+    pub(crate) pupils: usize,
+    /// Within this time everybody arrives.
+    pub(crate) crowd: Duration,
+    /// The share who close the tab while they wait.
+    pub(crate) no_shows: f64,
+    pub(crate) ceiling: Option<f64>,
+    /// How long a request is held when its turn is near.
+    pub(crate) hold: Duration,
+    /// From when until when the room is shut.
+    pub(crate) shut: Option<Shut>,
+    pub(crate) restart: Option<Restart>,
+    pub(crate) seed: u64,
+}
+
+impl Default for Morning {
+    fn default() -> Self {
+        Self {
+            cap: 20,
+            login: Duration::from_millis(250),
+            cheap_every: None,
+            schools: 40,
+            pupils: 3_200,
+            crowd: Duration::from_secs(2),
+            no_shows: 0.0,
+            ceiling: None,
+            hold: Duration::from_secs(2),
+            shut: None,
+            restart: None,
+            seed: 8,
+        }
+    }
+}
+
+/// Nobody is let in for a while: no backend answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shut {
+    pub(crate) from: Duration,
+    pub(crate) until: Duration,
+}
+
+/// The gateway starts again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Restart {
+    pub(crate) at: Duration,
+    /// Killed: what was written last, up to a second before, is all that is left. Else stopped.
+    pub(crate) killed: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// Share of the slots in use while somebody waited.
+    pub(crate) used: f64,
+    /// The same without the first four seconds.
+    pub(crate) used_later: f64,
+    /// Seconds in the buffer.
+    pub buffer_p50: f64,
+    pub buffer_p99: f64,
+    pub(crate) buffer_max: f64,
+    pub(crate) deepest: usize,
+    pub(crate) most_in_flight: u32,
+    pub(crate) admitted: usize,
+    pub(crate) came: usize,
+    /// The share of the promises whose interval the wait until the login began fell into.
+    pub(crate) kept: f64,
+    /// Real wait over the likely one, median.
+    pub(crate) bias: f64,
+    /// From turn to arrival, mean, in seconds.
+    pub(crate) late: f64,
+    pub(crate) polls: u64,
+    /// When each login left for the backend.
+    pub(crate) starts: Vec<Duration>,
+    pub(crate) released_while_shut: u64,
+    /// Turns given once more after the gateway was killed.
+    pub(crate) given_again: u64,
+    /// Refusals because the buffer was full.
+    pub(crate) full: u64,
+    pub(crate) lasted: f64,
+}
+
+impl Report {
+    /// Logins in the busiest stretch of this length.
+    pub(crate) fn most_within(&self, window: Duration) -> usize {
+        let mut first = 0;
+        let busiest = self.starts.iter().enumerate().map(|(last, at)| {
+            while *at - self.starts[first] >= window {
+                first += 1;
+            }
+            last - first + 1
+        });
+        busiest.max().unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "used {:5.1} % (later {:5.1} %), buffer p50 {:.2} p99 {:.2} max {:.2} s, depth {}, \
+             admitted {}/{}, promises kept {:.1} %, wait/likely {:.2}, late {:.2} s, \
+             polls/pupil {:.1}, full {}, {:.0} s",
+            self.used * 100.0,
+            self.used_later * 100.0,
+            self.buffer_p50,
+            self.buffer_p99,
+            self.buffer_max,
+            self.deepest,
+            self.admitted,
+            self.came,
+            self.kept * 100.0,
+            self.bias,
+            self.late,
+            self.polls as f64 / self.came.max(1) as f64,
+            self.full,
+            self.lasted,
+        )
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Tick,
+    Arrive(usize),
+    Poll(usize),
+    Enter(usize),
+    HoldEnds(usize),
+    /// By the run that sent it.
+    Done(usize, u32),
+}
+
+#[derive(Clone, Debug)]
+struct Pupil {
+    school: SchoolIndex,
+    shows: bool,
+    turn: Option<(Turn, u32)>,
+    held: bool,
+    /// The last place shown.
+    ahead: u64,
+    promises: Vec<(Duration, Eta)>,
+    come: Option<Duration>,
+    entered: Option<Duration>,
+    started: Option<Duration>,
+    took: Duration,
+}
+
+/// A morning going on.
+struct World {
+    plan: Morning,
+    now: Duration,
+    events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
+    scheduled: u64,
+    random: u64,
+    gatekeeper: Gatekeeper<usize>,
+    view: View,
+    pupils: Vec<Pupil>,
+    ticks: u64,
+    /// Given turns whose time has not come: (turn, school, pupil).
+    waiting: BTreeSet<(Turn, u32, usize)>,
+    /// Every turn ever given.
+    given: HashSet<(u32, Turn)>,
+    /// Entered, without a slot yet.
+    buffered: BTreeSet<usize>,
+    epoch: u32,
+    written: Option<RoomState>,
+    busy: f64,
+    busy_later: f64,
+    waited: f64,
+    waited_later: f64,
+    in_flight: u32,
+    answers: u64,
+    report: Report,
+    left: usize,
+    delays: Vec<f64>,
+}
+
+impl Morning {
+    pub(crate) fn run(self) -> Report {
+        let mut world = World::new(self);
+        world.play();
+        world.close()
+    }
+
+    fn room(&self) -> Room {
+        Room::new((0..self.schools).map(|i| {
+            let key = SchoolKey::of(&format!("school-{i}.example"));
+            // 200 to 1,400 pupils each.
+            (key, Weight::new(200 + (i * 577) % 1_200).expect("a weight"))
+        }))
+    }
+
+    fn gatekeeper(&self, epoch: u32) -> Gatekeeper<usize> {
+        let settings = Settings {
+            closed: false,
+            ceiling: self.ceiling,
+            ticket_lifetime: Duration::from_hours(2),
+            pass_tries: 3,
+        };
+        let pacer = Box::new(Fixed::new(self.cap, self.ceiling));
+        Gatekeeper::new(self.room(), epoch, settings, pacer)
+    }
+}
+
+impl World {
+    fn new(plan: Morning) -> Self {
+        let gatekeeper = plan.gatekeeper(1);
+        let mut world = Self {
+            now: Duration::ZERO,
+            events: BinaryHeap::new(),
+            scheduled: 0,
+            random: plan.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            view: gatekeeper.view(),
+            gatekeeper,
+            pupils: Vec::new(),
+            ticks: 0,
+            waiting: BTreeSet::new(),
+            given: HashSet::new(),
+            buffered: BTreeSet::new(),
+            epoch: 1,
+            written: None,
+            busy: 0.0,
+            busy_later: 0.0,
+            waited: 0.0,
+            waited_later: 0.0,
+            in_flight: 0,
+            answers: 0,
+            report: Report::default(),
+            left: 0,
+            delays: Vec::new(),
+            plan,
+        };
+        world.crowd();
+        world.at(Duration::ZERO, Event::Tick);
+        world
+    }
+
+    /// Pupils come in proportion to their school's size.
+    fn crowd(&mut self) {
+        let room = self.plan.room();
+        let weights: Vec<u32> = room.schools().iter().map(|s| s.weight().pupils()).collect();
+        let total: u32 = weights.iter().sum();
+        for pupil in 0..self.plan.pupils {
+            let mut pick = (self.unit() * f64::from(total)) as u32;
+            let school = weights.iter().position(|w| {
+                let here = pick < *w;
+                pick = pick.saturating_sub(*w);
+                here
+            });
+            let shows = self.unit() >= self.plan.no_shows;
+            let at = self.plan.crowd.mul_f64(self.unit());
+            self.pupils.push(Pupil {
+                school: SchoolIndex(school.unwrap_or(0) as u32),
+                shows,
+                turn: None,
+                held: false,
+                ahead: u64::MAX,
+                promises: Vec::new(),
+                come: None,
+                entered: None,
+                started: None,
+                took: Duration::ZERO,
+            });
+            self.at(at, Event::Arrive(pupil));
+        }
+        self.left = self.pupils.len();
+    }
+
+    fn play(&mut self) {
+        while let Some(Reverse((at, _, event))) = self.events.pop() {
+            if self.left == 0 && self.in_flight == 0 {
+                break;
+            }
+            assert!(at < LONGEST, "stalled with {} to come", self.left);
+            self.account(at);
+            self.now = at;
+            match event {
+                Event::Tick => self.tick(),
+                Event::Arrive(pupil) => self.arrive(pupil),
+                Event::Poll(pupil) => self.poll(pupil),
+                Event::Enter(pupil) => self.enter(pupil),
+                Event::HoldEnds(pupil) => self.hold_ends(pupil),
+                Event::Done(pupil, epoch) if epoch == self.epoch => self.done(pupil),
+                Event::Done(..) => {}
+            }
+        }
+    }
+
+    fn account(&mut self, until: Duration) {
+        if self.gatekeeper.waiting() == 0 || self.shut() {
+            return;
+        }
+        let dt = until.saturating_sub(self.now).as_secs_f64();
+        self.waited += dt;
+        self.busy += dt * f64::from(self.in_flight);
+        if self.now > Duration::from_secs(4) {
+            self.waited_later += dt;
+            self.busy_later += dt * f64::from(self.in_flight);
+        }
+    }
+
+    fn shut(&self) -> bool {
+        self.plan
+            .shut
+            .is_some_and(|s| (s.from..s.until).contains(&self.now))
+    }
+
+    fn tick(&mut self) {
+        self.at(self.now + TICK, Event::Tick);
+        self.ticks += 1;
+        self.restart();
+        let shut = self.shut();
+        self.gatekeeper.set_down(shut);
+        let before = self.gatekeeper.serving();
+        let grant = self.gatekeeper.tick(self.now);
+        let serving = self.gatekeeper.serving();
+        if shut && serving > before {
+            self.report.released_while_shut += 1;
+        }
+        for pupil in grant.0 {
+            self.start(pupil);
+        }
+        if self.ticks.is_multiple_of(2) {
+            self.view = self.gatekeeper.view();
+        }
+        while let Some(first) = self.waiting.first()
+            && serving.admits(first.0)
+        {
+            let (_, _, pupil) = self.waiting.pop_first().expect("just seen");
+            let p = &mut self.pupils[pupil];
+            p.come = Some(self.now);
+            if p.held {
+                p.held = false;
+                self.enter(pupil);
+            } else if !p.shows {
+                self.left -= 1;
+            }
+        }
+        if self.ticks.is_multiple_of(20) {
+            self.written = Some(self.gatekeeper.state_ahead(TICK * 20));
+        }
+        self.report.deepest = self.report.deepest.max(self.gatekeeper.buffered());
+        let (ours, cap) = self.gatekeeper.in_flight();
+        assert_eq!(ours, self.in_flight);
+        assert!(ours <= cap && cap == self.plan.cap);
+        self.report.most_in_flight = self.report.most_in_flight.max(ours);
+    }
+
+    /// A new gateway in the place of the old one. Connections break, browsers ask again.
+    fn restart(&mut self) {
+        let Some(restart) = self.plan.restart.take_if(|r| r.at <= self.now) else {
+            return;
+        };
+        let state = match self.written.take() {
+            Some(written) if restart.killed => written,
+            _ => self.gatekeeper.state(),
+        };
+        let old = self.gatekeeper.serving();
+        self.epoch += 1;
+        self.gatekeeper = self.plan.gatekeeper(self.epoch);
+        self.gatekeeper.restore(state);
+        assert!(self.gatekeeper.serving() >= old, "places moved back");
+        self.view = self.gatekeeper.view();
+        // Whom it had sent in is done with, for all it knows.
+        self.in_flight = 0;
+        for pupil in std::mem::take(&mut self.buffered) {
+            self.pupils[pupil].entered = None;
+            self.at(self.now + 2 * PAGE, Event::Poll(pupil));
+        }
+        let held: Vec<usize> = (0..self.pupils.len())
+            .filter(|p| self.pupils[*p].held)
+            .collect();
+        for pupil in held {
+            self.hold_ends(pupil);
+        }
+    }
+
+    fn arrive(&mut self, pupil: usize) {
+        if self.gatekeeper.straight(self.now) == Straight::Go {
+            assert!(!self.shut());
+            self.pupils[pupil].entered = Some(self.now);
+            self.start(pupil);
+            return;
+        }
+        let school = self.pupils[pupil].school;
+        let given = self.gatekeeper.join(school).expect("a school of this room");
+        self.pupils[pupil].turn = Some(given);
+        self.waiting.insert((given.0, school.0, pupil));
+        if !self.given.insert((school.0, given.0)) {
+            // A run that was killed cannot have written its last second.
+            assert!(self.epoch > 1, "a turn given twice");
+            self.report.given_again += 1;
+        }
+        // As the gateway decides whom to hold.
+        let waiting = self.gatekeeper.waiting();
+        let joined = waiting.saturating_sub(self.view.waiting) as f64;
+        let ahead = (self.view.curve.ahead(given.0) + joined).min(waiting as f64);
+        let hold = self.plan.hold.as_secs_f64();
+        let soon = match self.view.pace {
+            Some(pace) => ahead <= pace * hold,
+            None => ahead <= f64::from(self.plan.cap),
+        };
+        if soon && hold > 0.0 && self.pupils[pupil].shows {
+            self.pupils[pupil].held = true;
+            self.at(self.now + self.plan.hold, Event::HoldEnds(pupil));
+        } else if self.pupils[pupil].shows {
+            self.at(self.now + PAGE, Event::Poll(pupil));
+        }
+    }
+
+    fn hold_ends(&mut self, pupil: usize) {
+        if self.pupils[pupil].held {
+            self.pupils[pupil].held = false;
+            self.at(self.now + PAGE, Event::Poll(pupil));
+        }
+    }
+
+    fn poll(&mut self, pupil: usize) {
+        self.report.polls += 1;
+        let jitter = self.unit();
+        let p = &mut self.pupils[pupil];
+        let (turn, _) = p.turn.expect("joined");
+        let step = self.gatekeeper.room().schools()[p.school.0 as usize]
+            .weight()
+            .step();
+        let standing = self
+            .view
+            .standing(self.gatekeeper.serving(), turn, step, jitter);
+        let (shown, again) = match standing {
+            Standing::Ready => {
+                assert!(p.come.is_some());
+                self.at(self.now + ROUND_TRIP, Event::Enter(pupil));
+                return;
+            }
+            Standing::Waiting {
+                ahead,
+                eta,
+                poll_after,
+            } => {
+                p.promises.extend(eta.map(|eta| (self.now, eta)));
+                (ahead, poll_after)
+            }
+            Standing::Shut {
+                ahead, poll_after, ..
+            } => (ahead, poll_after),
+        };
+        assert!(shown <= p.ahead, "a shown place grew");
+        p.ahead = shown;
+        let again = Duration::from_secs_f64(again);
+        self.at(self.now + again + ROUND_TRIP, Event::Poll(pupil));
+    }
+
+    fn enter(&mut self, pupil: usize) {
+        let p = &mut self.pupils[pupil];
+        let (turn, epoch) = p.turn.expect("joined");
+        let school = p.school;
+        match self.gatekeeper.enter(school, turn, epoch, pupil) {
+            Ok(entry) => {
+                p.entered = Some(self.now);
+                if let Some(come) = p.come {
+                    self.delays.push((self.now - come).as_secs_f64());
+                }
+                self.buffered.insert(pupil);
+                if entry == Entry::Go {
+                    self.start(pupil);
+                }
+                if pupil.is_multiple_of(16) {
+                    let again = self.gatekeeper.enter(school, turn, epoch, pupil);
+                    assert!(matches!(again, Err(Refusal::Used | Refusal::Full)));
+                }
+            }
+            Err(refusal) => {
+                assert!(matches!(refusal, Refusal::Full | Refusal::Shut));
+                self.report.full += u64::from(refusal == Refusal::Full);
+                let again = Duration::from_secs_f64(1.7 + 0.6 * self.unit());
+                self.at(self.now + again, Event::Poll(pupil));
+            }
+        }
+    }
+
+    fn start(&mut self, pupil: usize) {
+        self.in_flight += 1;
+        self.answers += 1;
+        let cheap = self
+            .plan
+            .cheap_every
+            .is_some_and(|n| self.answers.is_multiple_of(n));
+        let took = if cheap {
+            CHEAP
+        } else {
+            self.plan.login.mul_f64(0.8 + 0.4 * self.unit())
+        };
+        let p = &mut self.pupils[pupil];
+        assert!(p.started.is_none(), "let in twice");
+        p.started = Some(self.now);
+        p.took = took;
+        self.buffered.remove(&pupil);
+        self.left -= usize::from(p.shows || p.turn.is_none());
+        self.report.starts.push(self.now);
+        self.at(self.now + took, Event::Done(pupil, self.epoch));
+    }
+
+    fn done(&mut self, pupil: usize) {
+        self.in_flight -= 1;
+        let grant = self.gatekeeper.finish(Some(self.pupils[pupil].took));
+        for pupil in grant.0 {
+            self.start(pupil);
+        }
+    }
+
+    fn close(self) -> Report {
+        let mut report = self.report;
+        let cap = f64::from(self.plan.cap);
+        report.used = self.busy / (self.waited * cap);
+        report.used_later = self.busy_later / (self.waited_later * cap);
+        let mut buffer: Vec<f64> = self
+            .pupils
+            .iter()
+            .filter_map(|p| Some((p.started? - p.entered?).as_secs_f64()))
+            .collect();
+        buffer.sort_by(f64::total_cmp);
+        let quantile = |q: f64| buffer[((buffer.len() - 1) as f64 * q) as usize];
+        (report.buffer_p50, report.buffer_p99, report.buffer_max) =
+            (quantile(0.5), quantile(0.99), quantile(1.0));
+        report.admitted = self.pupils.iter().filter(|p| p.started.is_some()).count();
+        report.came = self
+            .pupils
+            .iter()
+            .filter(|p| p.shows || p.turn.is_none())
+            .count();
+        let (mut kept, mut all) = (0_u32, 0_u32);
+        let mut bias = Vec::new();
+        for p in &self.pupils {
+            for (at, eta) in &p.promises {
+                let wait = (p.started.unwrap() - *at).as_secs_f64();
+                all += 1;
+                kept += u32::from((eta.low as f64..=eta.high as f64).contains(&wait));
+                bias.push(wait / eta.likely as f64);
+            }
+        }
+        bias.sort_by(f64::total_cmp);
+        report.kept = f64::from(kept) / f64::from(all.max(1));
+        report.bias = bias.get(bias.len() / 2).copied().unwrap_or(0.0);
+        report.late = self.delays.iter().sum::<f64>() / self.delays.len().max(1) as f64;
+        report.lasted = self.now.as_secs_f64();
+        report
+    }
+
+    fn at(&mut self, at: Duration, event: Event) {
+        self.scheduled += 1;
+        self.events.push(Reverse((at, self.scheduled, event)));
+    }
+
+    /// From 0 to 1, xorshift64*.
+    fn unit(&mut self) -> f64 {
+        let mut x = self.random;
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^= x >> 27;
+        self.random = x;
+        (x.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
