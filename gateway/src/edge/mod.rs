@@ -6,8 +6,8 @@
 //! and keeps the deadlines itself, and hands what is left, one request at a time, to any
 //! [`HttpServerApp`](pingora_core::apps::HttpServerApp).
 //!
-//! A connection passes through these files in this order: [`listener`] (accept, cap), `connection` (its
-//! life), [`tls`] and [`certificates`] (handshake), `stream` (what the application reads and writes),
+//! A connection passes through these files in this order: `listener` (accept, cap), `connection` (its
+//! life), `tls` and [`certificates`] (handshake), `stream` (what the application reads and writes),
 //! `head` (deadlines of HTTP/1.1), `app` (limits of HTTP/2). [`boot`] runs the services and stops them.
 
 mod app;

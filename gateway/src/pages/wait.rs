@@ -68,7 +68,7 @@ impl<'a> WaitPage<'a> {
             .with(CONTENT_SECURITY_POLICY, policy)
             .with(
                 HeaderName::from_static("referrer-policy"),
-                "no-referrer".to_owned(),
+                "same-origin".to_owned(),
             )
             .with(
                 HeaderName::from_static("x-content-type-options"),
