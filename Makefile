@@ -2,9 +2,10 @@
 # what else is needed is installed first, or named where that is not possible.
 
 # The small school platform, a crowd, and einlass between them.
-DEMO ?= cargo run --quiet --package einlass-benches --bin demo
+# Run as it was built: `cargo run --package` would choose other features and build the dependencies once more.
+DEMO ?= $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
-.PHONY: help demo test unit format-check clippy doc doctest deny audit bench fmt release clean build-tools test-tools browser
+.PHONY: help demo compare test unit format-check clippy doc doctest deny audit bench fmt release clean build-tools test-tools browser
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -14,6 +15,10 @@ help:          ## this list
 demo: build-tools    ## watch a crowd being let in, and open the waiting page and the desk in a browser
 	cargo build --workspace --bins
 	$(DEMO)
+
+compare: build-tools    ## the same crowd without einlass and with it, side by side; about five minutes
+	cargo build --workspace --bins
+	$(DEMO) compare --markdown deploy/handbook/comparison.md
 
 test: format-check clippy doc deny doctest unit    ## everything that must be right before a commit is kept
 

@@ -16,6 +16,7 @@
 //! ```
 
 pub mod compare;
+pub mod demo;
 pub mod platform;
 pub mod rush;
 mod table;

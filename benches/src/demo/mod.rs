@@ -1,0 +1,58 @@
+//! What can be watched: a small school platform with several regions, the gateway in front of it, and a crowd.
+
+mod calibration;
+mod campaign;
+mod gateway;
+mod grounds;
+mod machine;
+mod outcome;
+mod progress;
+mod show;
+mod stop;
+
+use std::io;
+use std::path::PathBuf;
+
+use einlass_config::Mistakes;
+
+use crate::platform::PlatformError;
+use crate::rush::RushError;
+
+pub use campaign::{Campaign, compare};
+pub use show::{Ended, show};
+
+/// The configuration of the demo.
+pub const DEMO_CONFIG: &str = include_str!("../../../deploy/demo/einlass.toml");
+/// The configuration of the comparison.
+pub const COMPARE_CONFIG: &str = include_str!("../../../deploy/demo/compare.toml");
+
+/// Why there is nothing to watch.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The demo's own configuration is wrong: mend it.
+    #[error("{0}")]
+    Config(#[from] Mistakes),
+    /// It names no address for pupils: give `[edge]` one.
+    #[error("the configuration has no address in [edge] listen")]
+    NoEdge,
+    /// A platform does not start.
+    #[error("the platform does not start: {0}")]
+    Platform(#[from] PlatformError),
+    /// The gateway was not built: build the whole workspace.
+    #[error("there is no gateway at {0}: run `cargo build --workspace` first")]
+    NoGateway(PathBuf),
+    /// The gateway does not do what it should: its log says why.
+    #[error("the gateway is gone: {what}\n{log}")]
+    Gateway {
+        /// What happened to the process.
+        what: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// The crowd cannot be sent.
+    #[error("the crowd cannot come: {0}")]
+    Rush(#[from] RushError),
+    /// The system refuses a file, a port or a process.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
