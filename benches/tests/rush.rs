@@ -287,16 +287,18 @@ async fn fifty_thousand_wait_at_once() {
     )
     .await
     .unwrap();
+    let asked = live.polls() + u64::from(CROWD);
+    timeout(minutes, live.until(|live| live.polls() >= asked))
+        .await
+        .unwrap();
+    assert_eq!((live.waiting(), live.errors()), (u64::from(CROWD), 0));
     let memory = std::fs::read_to_string("/proc/self/status").unwrap();
     println!(
-        "{}",
+        "Both ends: {}",
         memory
             .lines()
             .find(|line| line.starts_with("VmRSS"))
             .unwrap()
     );
-    gateway.open.store(true, SeqCst);
-    let report = timeout(minutes, rush).await.unwrap().unwrap().unwrap();
-    println!("{report}");
-    assert_eq!((report.got_in, report.errors_total()), (CROWD.into(), 0));
+    rush.abort();
 }

@@ -45,15 +45,12 @@ pub(crate) struct FakeGateway {
     pub(crate) address: SocketAddr,
     /// While set, everything is answered with 502.
     pub(crate) away: Arc<AtomicBool>,
-    /// Once set, everybody's turn has come.
-    pub(crate) open: Arc<AtomicBool>,
 }
 
 struct Gateway {
     backend: SocketAddr,
     manners: Manners,
     away: Arc<AtomicBool>,
-    open: Arc<AtomicBool>,
     /// Connections to the backend: descriptors are scarce when both ends are in one process.
     forwards: Semaphore,
     places: Mutex<Vec<Place>>,
@@ -68,12 +65,10 @@ struct Place {
 impl FakeGateway {
     pub(crate) async fn start(backend: SocketAddr, manners: Manners) -> Self {
         let away = Arc::new(AtomicBool::new(false));
-        let open = Arc::new(AtomicBool::new(false));
         let gateway = Arc::new(Gateway {
             backend,
             manners,
             away: Arc::clone(&away),
-            open: Arc::clone(&open),
             forwards: Semaphore::new(500),
             places: Mutex::default(),
         });
@@ -86,11 +81,7 @@ impl FakeGateway {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self {
-            address,
-            away,
-            open,
-        }
+        Self { address, away }
     }
 }
 
@@ -139,11 +130,7 @@ async fn turn(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Respon
         wanted.saturating_sub(polls)
     };
     let likely = manners.poll_after * ahead as f64;
-    let state = if polls >= wanted || gateway.open.load(SeqCst) {
-        "ready"
-    } else {
-        "waiting"
-    };
+    let state = if polls >= wanted { "ready" } else { "waiting" };
     axum::Json(json!({
         "state": state, "ahead": ahead, "poll_after_seconds": manners.poll_after, "since": "2021-01-11T08:00:00Z",
         "eta_seconds": { "low": likely / 2.0, "likely": likely, "high": likely + 2.0 }, "message": null,
