@@ -27,7 +27,7 @@ struct Arguments {
     /// A school as HOST=PUPILS or HOST=PUPILS:SHARE (its part of the crowd, if not by its pupils); repeat it
     #[arg(long = "school", value_name = "HOST=PUPILS", value_parser = school)]
     schools: Vec<School>,
-    /// Schools from a file: host,pupils[,share] with a header line
+    /// Schools from a CSV file with a header line: host, pupils and, if wanted, share
     #[arg(long, value_name = "FILE", conflicts_with = "schools")]
     schools_file: Option<PathBuf>,
     /// Invent so many schools of 300 to 1,500 pupils
