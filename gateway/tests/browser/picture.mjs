@@ -1,7 +1,10 @@
 // A picture of a page for the README: as a phone shows it, as a desktop does, or both side by side.
 //
 //   node picture.mjs --url http://gym.example:8080/_einlass/wait --out page.png
-//                    [--view phone|desktop|both] [--locale de-DE] [--settle-ms 500]
+//                    [--view phone|desktop|both] [--size WIDTHxHEIGHT] [--locale de-DE] [--settle-ms 500]
+//
+// With --user and --password, the address is that of a login page: the picture shows the waiting page that the
+// browser is sent to by a full room.
 
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
@@ -17,13 +20,20 @@ const { values: options } = parseArgs({
     url: { type: 'string' },
     out: { type: 'string' },
     view: { type: 'string', default: 'both' },
+    size: { type: 'string' },
+    user: { type: 'string' },
+    password: { type: 'string' },
     locale: { type: 'string', default: 'de-DE' },
     'settle-ms': { type: 'string', default: '500' },
   },
 });
+if (options.size) {
+  const [width, height] = options.size.split('x').map(Number);
+  for (const view in SIZES) SIZES[view] = { width, height };
+}
 const views = options.view === 'both' ? ['desktop', 'phone'] : [options.view];
 if (!options.url || !options.out || !views.every((view) => view in SIZES)) {
-  console.error('picture.mjs: --url URL --out FILE [--view phone|desktop|both]');
+  console.error('picture.mjs: --url URL --out FILE [--view phone|desktop|both] [--user USER --password PASSWORD]');
   process.exit(2);
 }
 
@@ -31,18 +41,32 @@ const browser = await launch(new URL(options.url).hostname);
 try {
   // One context: both views are the same pupil, with the same place in the line.
   const context = await browser.newContext({ locale: options.locale, deviceScaleFactor: 2 });
+  const url = options.user ? await joinTheLine(context) : options.url;
   const shots = [];
-  for (const view of views) shots.push({ ...SIZES[view], png: await take(context, SIZES[view]) });
+  for (const view of views) shots.push({ ...SIZES[view], png: await take(context, url, SIZES[view]) });
   await writeFile(options.out, shots.length === 1 ? shots[0].png : await besideEachOther(context, shots));
 } finally {
   await browser.close();
 }
 console.log(options.out);
 
-async function take(context, size) {
+/** Logs in at a full room, and tells the address of its waiting page. */
+async function joinTheLine(context) {
+  const page = await context.newPage();
+  await page.goto(options.url);
+  await page.locator('input[name="username"]').fill(options.user);
+  await page.locator('input[name="password"]').fill(options.password);
+  await page.locator('form button[type="submit"], form button:not([type])').first().click({ noWaitAfter: true });
+  await page.waitForURL((url) => url.pathname === '/_einlass/wait', { timeout: 10_000 });
+  const url = page.url();
+  await page.close();
+  return url;
+}
+
+async function take(context, url, size) {
   const page = await context.newPage();
   await page.setViewportSize(size);
-  await page.goto(options.url, { waitUntil: 'load', timeout: 30_000 });
+  await page.goto(url, { waitUntil: 'load', timeout: 30_000 });
   await page.waitForTimeout(Number(options['settle-ms']));
   const png = await page.screenshot();
   await page.close();
