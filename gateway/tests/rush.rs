@@ -121,9 +121,14 @@ async fn restart_in_the_middle_of_the_rush_loses_no_place() {
         let plan = plan(&gateway, &platform, 1_100);
         let live = plan.live.clone();
         let rush = tokio::spawn(run(plan));
-        // Everybody has joined, and some are in already.
-        live.until(|l| l.waiting() >= 300 && l.waiting() + l.got_in() >= 1_080)
-            .await;
+        // Everybody has a place, and some are in already.
+        tokio::time::timeout(
+            Duration::from_secs(60),
+            live.until(|l| l.answered() == 1_100 && l.got_in() > 0),
+        )
+        .await
+        .unwrap();
+        assert!(live.waiting() > 100, "{live:?}");
         if hard {
             gateway.kill();
         } else {

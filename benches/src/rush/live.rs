@@ -7,6 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub struct Live {
     pub(super) started: AtomicU64,
+    pub(super) answered: AtomicU64,
     pub(super) waiting: AtomicU64,
     pub(super) got_in: AtomicU64,
     pub(super) gave_up: AtomicU64,
@@ -35,6 +36,8 @@ macro_rules! readers {
 readers! {
     /// Pupils who have opened the login page.
     started
+    /// Pupils whose login was answered once: they have a place, or are in.
+    answered
     /// Pupils in the waiting room now.
     waiting
     /// Pupils who are in.

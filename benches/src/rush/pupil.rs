@@ -232,6 +232,9 @@ impl Pupil {
                 match path_of(answer.location.as_deref().unwrap_or_default()) {
                     path if path.starts_with("/_einlass/wait") => {
                         let world = &self.world;
+                        if self.place.is_none() && self.let_in_sent.is_none() {
+                            count(&world.plan.live.answered);
+                        }
                         self.place.get_or_insert_with(|| Place {
                             join_sent: world.micros(answer.sent),
                             join_received: world.micros(answer.received),
@@ -256,6 +259,9 @@ impl Pupil {
     fn let_in(&mut self, answer: &Answer) {
         if self.let_in_sent.is_some() {
             return;
+        }
+        if self.place.is_none() {
+            count(&self.world.plan.live.answered);
         }
         let sent = self
             .place
