@@ -43,8 +43,8 @@ deny: test-tools    ## licences, banned crates and sources of the dependencies
 audit: test-tools    ## the dependencies against the advisory database, which it fetches
 	cargo deny check advisories
 
-bench: build-tools    ## the micro-benchmarks
-	cargo bench --workspace
+bench: build-tools    ## the micro-benchmarks of the room; about three minutes
+	cargo bench --package einlass-admission --bench room
 
 fmt:    ## format the code
 	cargo fmt --all
