@@ -223,9 +223,9 @@ impl Level {
 }
 
 const READING: &str = "\
-The rows with the same number waiting show what a busy process gains with time, whoever waits: spare pages of the \
-allocator above all. What the pupils cost is what the step from few to many adds to that. A room's own state is one \
-number per school. With browsers instead of this crowd, whoever polls keeps a connection open for \
+The rows with the same number waiting show what a busy process gains with time, however many wait; a run this short \
+does not show where that ends. What the pupils cost is what the step from few to many adds to that. A room's own \
+state is one number per school. With browsers instead of this crowd, whoever polls keeps a connection open for \
 `edge.keepalive_timeout` at most; what that costs is the connection's, not the waiting pupil's.
 ";
 
