@@ -11,14 +11,17 @@
 
 mod arrivals;
 mod buffer;
+mod conductor;
 mod curve;
 mod flow;
 mod gatekeeper;
 pub mod keys;
+pub mod ledger;
 mod pacer;
 pub mod pass;
 mod room;
 pub mod seal;
+mod shares;
 pub mod state;
 pub mod ticket;
 mod turn;
@@ -28,7 +31,9 @@ mod waterfill;
 
 pub use buffer::WaiterId;
 pub use curve::Curve;
-pub use gatekeeper::{Entry, Gatekeeper, Grant, Refusal, Settings, Straight};
+pub use gatekeeper::{
+    Answer, Entry, Gatekeeper, Grant, Membership, Mode, Refusal, Settings, Straight,
+};
 pub use keys::Keyring;
 pub use pacer::{Fixed, Inputs, Outputs, Pacer};
 pub use pass::Pass;
