@@ -13,6 +13,9 @@ mod company;
 
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use company::{Company, Fault, Outcome, Play};
 
 const LONGEST: Duration = Duration::from_secs(240);
@@ -81,4 +84,83 @@ fn what_breaks_loses_nobody() {
         assert_eq!(outcome.doubled, 0, "{name}");
         assert!(outcome.shared_after.unwrap() <= s(3), "{name}");
     }
+}
+
+fn fault(gateways: usize) -> impl Strategy<Value = Fault> {
+    let time = (200..6_000_u64).prop_map(Duration::from_millis);
+    let back = (200..4_000_u64).prop_map(Duration::from_millis);
+    prop_oneof![
+        time.clone().prop_map(Fault::Down),
+        Just(Fault::Wiped),
+        back.prop_map(Fault::Back),
+        (0..gateways, time.clone()).prop_map(|(g, t)| Fault::Cut(g, t)),
+        (0..gateways, time).prop_map(|(g, t)| Fault::Paused(g, t)),
+        (0..gateways).prop_map(Fault::Killed),
+    ]
+}
+
+prop_compose! {
+    fn company()(gateways in 1..5_usize)(
+        skew in vec(1..100_u32, gateways),
+        cap in 3..20_u32,
+        pupils in 50..400_usize,
+        over in 1..10_u64,
+        schools in vec(1..2_000_u32, 1..5),
+        round_trip in 0..120_u64,
+        faults in vec((4_200..14_000_u64, fault(gateways)), 0..4),
+        cheats in 0.0..0.2_f64,
+        seed in any::<u64>(),
+    ) -> Company {
+        let faults: Vec<_> = faults
+            .into_iter()
+            .map(|(at, fault)| (Duration::from_millis(at), fault))
+            .collect();
+        let apart = faults
+            .iter()
+            .any(|(_, fault)| matches!(fault, Fault::Down(_) | Fault::Cut(..)));
+        Company {
+            gateways: skew.len(),
+            skew,
+            cap,
+            pupils,
+            over: Duration::from_secs(over),
+            schools,
+            round_trip: Duration::from_millis(round_trip),
+            faults,
+            cheats: if apart { 0.0 } else { cheats },
+            seed,
+            ..Company::default()
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    /// I1, I2, I5 and I10, whatever happens in whatever order.
+    #[test]
+    fn any_interleaving_keeps_places_caps_and_order(plan in company()) {
+        let (pupils, cap) = (plan.pupils, plan.cap);
+        let apart = plan
+            .faults
+            .iter()
+            .filter(|(_, fault)| matches!(fault, Fault::Down(_) | Fault::Cut(..)))
+            .count() as u32;
+        let calm = plan.faults.is_empty();
+        let outcome = Play::new(plan).run(LONGEST);
+        prop_assert_eq!(outcome.admitted, pupils);
+        prop_assert_eq!(outcome.doubled, 0);
+        // One lease's worth more for each time somebody was out of sight.
+        prop_assert!(outcome.most_in_flight <= cap * (1 + apart), "{}", outcome.most_in_flight);
+        prop_assert!(outcome.shared_after.is_some_and(|t| t <= Duration::from_secs(3)), "{:?}", outcome.shared_after);
+        if calm {
+            prop_assert!(outcome.inversion <= Duration::from_millis(300), "{:?}", outcome.inversion);
+        }
+    }
+}
+
+/// A few thousand; a campaign asks for more by `PROPTEST_CASES`.
+fn cases() -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    asked.and_then(|n| n.parse().ok()).unwrap_or(3_000)
 }

@@ -5,7 +5,7 @@
 //! keeps the share it has, conducts its own part of the room with the same pacer and release, and
 //! gives turns itself. Every register only grows, so coming back is taking the larger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Buffered, Door, Gatekeeper, Grant};
@@ -81,6 +81,8 @@ struct Claiming<W> {
 /// What was told in the exchange that is under way.
 #[derive(Default)]
 struct Told {
+    kept: bool,
+    learnt: BTreeSet<SchoolIndex>,
     claims: Vec<(WaiterId, TicketKey)>,
     sent: Vec<TicketKey>,
     released: Vec<TicketKey>,
@@ -103,6 +105,8 @@ pub(super) struct Fleet<W> {
     pacer: bool,
     shares: Shares,
     events: Events,
+    /// Schools whose last turn the ledger may not know.
+    learnt: BTreeSet<SchoolIndex>,
     claims: BTreeMap<WaiterId, Claiming<W>>,
     sent: Vec<TicketKey>,
     released: Vec<TicketKey>,
@@ -116,6 +120,8 @@ pub(super) struct Fleet<W> {
     alone_since: Option<Duration>,
     /// What the ledger may not know yet has to be told.
     must_merge: bool,
+    /// So have the tickets in the buffer.
+    must_keep: bool,
     merging: bool,
     /// What an earlier run left, until it is known whether the ledger knows better.
     restored: Option<RoomState>,
@@ -139,6 +145,7 @@ impl<W> Fleet<W> {
             pacer: false,
             shares: Shares::default(),
             events: Events::default(),
+            learnt: BTreeSet::new(),
             claims: BTreeMap::new(),
             sent: Vec::new(),
             released: Vec::new(),
@@ -149,6 +156,7 @@ impl<W> Fleet<W> {
             answered: false,
             alone_since: None,
             must_merge: false,
+            must_keep: false,
             merging: false,
             restored: None,
             turns_owed: 0.0,
@@ -204,6 +212,11 @@ impl<W> Fleet<W> {
         !(self.pacer && self.mode == Mode::Shared)
     }
 
+    /// The ledger may not know how far this school is.
+    pub(super) fn learn(&mut self, school: SchoolIndex) {
+        self.learnt.insert(school);
+    }
+
     /// A turn is given without the ledger. How many to leave out, so that those who come to other
     /// gateways meanwhile have their place.
     #[allow(
@@ -211,8 +224,8 @@ impl<W> Fleet<W> {
         clippy::cast_sign_loss,
         reason = "a small non-negative number"
     )]
-    pub(super) fn join_alone(&mut self) -> u64 {
-        self.must_merge = true;
+    pub(super) fn join_alone(&mut self, school: SchoolIndex) -> u64 {
+        self.learn(school);
         self.turns_owed += 1.0 / self.portion - 1.0;
         let whole = self.turns_owed.floor();
         self.turns_owed -= whole;
@@ -321,11 +334,14 @@ impl<W> Gatekeeper<W> {
         let Some(fleet) = &mut self.fleet else {
             return self.grant();
         };
+        if dt > PAUSED {
+            // The ledger had no time to answer.
+            fleet.alone_since = Some(now);
+        }
         let alone_since = *fleet.alone_since.get_or_insert(now);
         if dt > PAUSED && now > fleet.lease_until && fleet.mode != Mode::Frozen {
             // Stopped for longer than the lease: first hear what became of the share.
             fleet.set_mode(now, Mode::Recovering);
-            fleet.alone_since = Some(now);
             fleet.lease_until = Duration::ZERO;
             fleet.pacer = false;
             self.claim_again();
@@ -414,7 +430,14 @@ impl<W> Gatekeeper<W> {
         } else {
             0
         };
+        let keeps = if std::mem::take(&mut fleet.must_keep) {
+            self.buffer.waiters().filter_map(|b| b.ticket).collect()
+        } else {
+            Vec::new()
+        };
         let told = Told {
+            kept: !keeps.is_empty(),
+            learnt: std::mem::take(&mut fleet.learnt),
             claims: fleet.claims.iter().map(|(id, c)| (*id, c.key)).collect(),
             sent: std::mem::take(&mut fleet.sent),
             released: std::mem::take(&mut fleet.released),
@@ -433,12 +456,23 @@ impl<W> Gatekeeper<W> {
             share,
             report,
             events: told.events.clone(),
+            learnt: told
+                .learnt
+                .iter()
+                .filter_map(|index| self.room.schools().get(index.0 as usize))
+                .map(|school| (school.key(), school.tooth(school.last().0)))
+                .collect(),
+            keeps: Vec::new(),
             claims: told.claims.iter().map(|(_, key)| *key).collect(),
             sent: told.sent.clone(),
             released: told.released.clone(),
         };
         fleet.told = Some(told);
-        Some(call)
+        let keeps = keeps
+            .into_iter()
+            .filter_map(|(school, turn, epoch)| self.ticket_key(school, turn, epoch))
+            .collect();
+        Some(Exchange { keeps, ..call })
     }
 
     /// The ledger has answered an exchange that was asked at `asked`.
@@ -448,7 +482,12 @@ impl<W> Gatekeeper<W> {
             return Answer::of(self.grant());
         };
         let told = fleet.told.take().unwrap_or_default();
-        for (id, key) in told.claims {
+        let decided = if reply.recovering {
+            Vec::new()
+        } else {
+            told.claims
+        };
+        for (id, key) in decided {
             let Some(claiming) = fleet.claims.remove(&id) else {
                 // It left meanwhile; if it had been accepted, `released` follows.
                 continue;
@@ -471,6 +510,7 @@ impl<W> Gatekeeper<W> {
         fleet.seen = reply.seen;
         let restored = if first { fleet.restored.take() } else { None };
         fleet.must_merge |= lost;
+        fleet.must_keep |= lost || fleet.mode == Mode::Frozen;
         if reply.recovering || fleet.must_merge {
             fleet.set_mode(now, Mode::Recovering);
         } else {
@@ -532,6 +572,8 @@ impl<W> Gatekeeper<W> {
         if let Some(fleet) = &mut self.fleet
             && let Some(told) = fleet.told.take()
         {
+            fleet.must_keep |= told.kept;
+            fleet.learnt.extend(told.learnt);
             // Nobody waits longer for a ledger that does not answer.
             let claims = (fleet.mode == Mode::Shared).then_some(told.claims);
             for (id, _) in claims.into_iter().flatten() {

@@ -139,7 +139,7 @@ impl<W> Gatekeeper<W> {
     /// Gives the next turn of a school and the epoch it belongs to; `None` for a school of another
     /// room. In a fleet that is in touch with its ledger, [`Gatekeeper::joining`] is the way.
     pub fn join(&mut self, school: SchoolIndex) -> Option<(Turn, u32)> {
-        let passed_over = self.fleet.as_mut().map_or(0, Fleet::join_alone);
+        let passed_over = self.fleet.as_mut().map_or(0, |f| f.join_alone(school));
         self.room.skip(school, passed_over);
         let turn = self.room.join(school)?;
         self.waiting += 1 + passed_over;
@@ -154,6 +154,11 @@ impl<W> Gatekeeper<W> {
         let before = self.room.waiting_in(school);
         self.room.merge_last(school, turn);
         let after = self.room.waiting_in(school);
+        if let Some(fleet) = &mut self.fleet
+            && after > before
+        {
+            fleet.learn(school);
+        }
         self.waiting = self.waiting.saturating_add(after.saturating_sub(before));
     }
 

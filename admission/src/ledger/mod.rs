@@ -109,6 +109,10 @@ pub struct Exchange {
     pub report: Report,
     /// What happened.
     pub events: Events,
+    /// Last teeth that were learnt otherwise than from the ledger: from tickets, or given alone.
+    pub learnt: Vec<(SchoolKey, u64)>,
+    /// Tickets in the buffer that were let in there already, for a ledger that may not know it.
+    pub keeps: Vec<TicketKey>,
     /// Tickets that came and want to enter.
     pub claims: Vec<TicketKey>,
     /// Tickets whose login has left for the backend.
@@ -155,8 +159,8 @@ pub struct Exchanged {
     pub now: u64,
     /// What the caller knows from now on.
     pub seen: Seen,
-    /// The ledger lost something a moment ago: every gateway keeps the share it has, and says what
-    /// it knows by a [`Merge`].
+    /// The ledger lost something a moment ago: every gateway keeps the share it has and says what
+    /// it knows by `keeps` and a [`Merge`]. No claim is decided until all had the time to.
     pub recovering: bool,
     /// The slots the caller may use, for one [`LEASE`] from when it asked.
     pub share: u32,

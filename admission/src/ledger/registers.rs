@@ -98,7 +98,8 @@ impl Registers {
                 report: call.report,
             },
         );
-        let refused = self.tickets(me, call);
+        self.learn(&call.learnt);
+        let refused = self.tickets(me, call, recovering);
         if !call.events.is_empty() {
             self.events.push_back(call.events.clone());
             while self.events.len() > MOST_EVENTS {
@@ -169,13 +170,7 @@ impl Registers {
         if call.caller.seen.epoch != self.epoch {
             return false;
         }
-        self.version += 1;
-        for (school, tooth) in &call.last {
-            let entry = self.last.entry(*school).or_default();
-            if entry.0 < *tooth {
-                *entry = (*tooth, self.version);
-            }
-        }
+        self.learn(&call.last);
         for (epoch, school, block, bits) in &call.used {
             for bit in (0..64).filter(|bit| bits & (1 << bit) != 0) {
                 self.used.insert(TicketKey {
@@ -193,7 +188,17 @@ impl Registers {
         self.members.values().map(|row| row.held).sum()
     }
 
-    fn tickets(&mut self, me: MemberId, call: &Exchange) -> Vec<TicketKey> {
+    fn learn(&mut self, last: &[(SchoolKey, u64)]) {
+        self.version += u64::from(!last.is_empty());
+        for (school, tooth) in last {
+            let entry = self.last.entry(*school).or_default();
+            if entry.0 < *tooth {
+                *entry = (*tooth, self.version);
+            }
+        }
+    }
+
+    fn tickets(&mut self, me: MemberId, call: &Exchange, recovering: bool) -> Vec<TicketKey> {
         let mine = self.claims.entry(me).or_default();
         for ticket in &call.released {
             if mine.remove(ticket) {
@@ -204,7 +209,15 @@ impl Registers {
             mine.remove(ticket);
             self.used.insert(*ticket);
         }
+        for ticket in &call.keeps {
+            if self.used.insert(*ticket) {
+                mine.insert(*ticket);
+            }
+        }
         let mut refused = Vec::new();
+        if recovering {
+            return refused;
+        }
         for ticket in &call.claims {
             if self.used.insert(*ticket) {
                 mine.insert(*ticket);

@@ -9,7 +9,7 @@ use einlass_admission::ledger::{
     Exchange, Exchanged, Join, Joined, MemberId, Merge, Publish, Registers,
 };
 use einlass_admission::{
-    Entry, Fixed, Gatekeeper, Membership, Mode, Refusal, Room, SchoolIndex, SchoolKey, Settings,
+    Entry, Fixed, Gatekeeper, Membership, Mode, Room, SchoolIndex, SchoolKey, Settings,
     Straight, Turn, WaiterId, Weight,
 };
 
@@ -105,10 +105,18 @@ enum Event {
     Cheat(usize, usize),
     Done(usize, u32, usize),
     Reply(usize, u32, u64),
-    TimeOut(usize, u32, u64),
+    TimeOut(usize, u32, u64, Kind),
     JoinReply(usize, u32, u64),
     Revive(usize),
     Fault(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Exchange,
+    Publish,
+    Merge,
+    Join,
 }
 
 enum Reply {
@@ -277,8 +285,8 @@ impl Play {
     }
 
     /// A gateway as a load balancer would choose it: never a dead one, and not for long a silent one.
-    fn any_gateway(&mut self) -> usize {
-        loop {
+    fn any_gateway(&mut self) -> Option<usize> {
+        for _ in 0..100 {
             let mut drawn = (self.unit() * f64::from(self.plan.skew.iter().sum::<u32>())) as u32;
             let mut g = 0;
             while drawn >= self.plan.skew[g] {
@@ -289,9 +297,10 @@ impl Play {
             let silent = self.now.saturating_sub(gateway.paused_since);
             let paused = self.now < gateway.paused_until;
             if gateway.alive && !(paused && silent > NOTICED) {
-                return g;
+                return Some(g);
             }
         }
+        None
     }
 
     /// Until everybody is in, or `longest`.
@@ -379,10 +388,18 @@ impl Play {
                     self.reply(g, reply);
                 }
             }
-            Event::TimeOut(g, run, call) => {
-                if self.replies.remove(&call).is_none() && self.gateways[g].run == run {
-                    let grant = self.gateways[g].keeper.exchange_failed();
-                    self.wake(g, grant.go, grant.refused);
+            Event::TimeOut(g, run, call, kind) => {
+                self.replies.remove(&call);
+                if self.gateways[g].run != run {
+                    return;
+                }
+                match kind {
+                    Kind::Exchange => {
+                        let grant = self.gateways[g].keeper.exchange_failed();
+                        self.wake(g, grant.go, grant.refused);
+                    }
+                    Kind::Merge => self.gateways[g].keeper.merged(false),
+                    Kind::Publish | Kind::Join => {}
                 }
             }
             Event::JoinReply(g, run, call) => {
@@ -418,6 +435,7 @@ impl Play {
                 self.registers = old.restarted();
             }
             Fault::Cut(g, time) => self.gateways[g].cut_until = now + time,
+            Fault::Killed(g) | Fault::Paused(g, _) if !self.gateways[g].alive => {}
             Fault::Paused(g, time) => {
                 self.gateways[g].paused_since = now;
                 self.gateways[g].paused_until = now + time;
@@ -426,6 +444,13 @@ impl Play {
             }
             Fault::Killed(g) => {
                 self.gateways[g].alive = false;
+                self.gateways[g].paused_until = Duration::ZERO;
+                // The backend has finished what it was given all the same.
+                for event in std::mem::take(&mut self.gateways[g].missed) {
+                    if matches!(event, Event::Done(..)) {
+                        self.act(event);
+                    }
+                }
                 self.at(now + Duration::from_secs(1), Event::Revive(g));
                 // Whoever was at it comes again somewhere.
                 let lost: Vec<usize> = self
@@ -463,7 +488,7 @@ impl Play {
     }
 
     /// Sends something to the ledger; its answer, or a time-out, comes later.
-    fn call(&mut self, g: usize, join: bool, reply: impl FnOnce(&mut Registers, u64) -> Reply) {
+    fn call(&mut self, g: usize, kind: Kind, reply: impl FnOnce(&mut Registers, u64) -> Reply) {
         self.calls += 1;
         let (call, run, now, trip) = (
             self.calls,
@@ -475,16 +500,16 @@ impl Play {
             let wall = self.wall();
             let answer = reply(&mut self.registers, wall);
             self.replies.insert(call, answer);
-            let event = if join {
+            let event = if kind == Kind::Join {
                 Event::JoinReply(g, run, call)
             } else {
                 Event::Reply(g, run, call)
             };
             self.at(now + trip, event);
-        } else if join {
+        } else if kind == Kind::Join {
             self.at(now + TIMEOUT, Event::JoinReply(g, run, call));
         } else {
-            self.at(now + TIMEOUT, Event::TimeOut(g, run, call));
+            self.at(now + TIMEOUT, Event::TimeOut(g, run, call, kind));
         }
     }
 
@@ -532,7 +557,7 @@ impl Play {
 
     fn send_exchange(&mut self, g: usize, call: Exchange) {
         let asked = self.now;
-        self.call(g, false, |registers, wall| {
+        self.call(g, Kind::Exchange, |registers, wall| {
             Reply::Exchanged(asked, Box::new(registers.exchange(wall, &call)))
         });
     }
@@ -545,7 +570,7 @@ impl Play {
                 let answer = keeper.exchanged(now, asked, *exchanged);
                 let merges = answer.merge;
                 if let Some(publish) = answer.publish {
-                    self.call(g, false, move |registers, _| {
+                    self.call(g, Kind::Publish, move |registers, _| {
                         let accepted = registers.publish(&publish);
                         Reply::Published(publish, accepted)
                     });
@@ -567,7 +592,7 @@ impl Play {
         if merges.is_empty() {
             return;
         }
-        self.call(g, false, move |registers, wall| {
+        self.call(g, Kind::Merge, move |registers, wall| {
             Reply::Merged(merges.iter().all(|merge| registers.merge(wall, merge)))
         });
     }
@@ -588,7 +613,7 @@ impl Play {
     }
 
     fn send_join(&mut self, g: usize, call: Join) {
-        self.call(g, true, |registers, wall| {
+        self.call(g, Kind::Join, |registers, wall| {
             Reply::Joined(registers.join(wall, &call))
         });
     }
@@ -629,12 +654,14 @@ impl Play {
     }
 
     fn come(&mut self, number: usize) {
-        let g = self.any_gateway();
         let now = self.now;
-        if now < self.gateways[g].paused_until {
+        let Some(g) = self
+            .any_gateway()
+            .filter(|g| now >= self.gateways[*g].paused_until)
+        else {
             self.at(now + Duration::from_secs(1), Event::Come(number));
             return;
-        }
+        };
         let gateway = &mut self.gateways[g];
         self.pupils[number].at = g;
         self.pupils[number].asked = 1;
@@ -651,17 +678,25 @@ impl Play {
         if self.pupils[number].begun > 0 || self.pupils[number].asked > 0 {
             return;
         }
-        let g = self.any_gateway();
         let now = self.now;
         let again = now + Duration::from_secs_f64(0.8 + 0.4 * self.unit());
         let (turn, _) = self.pupils[number].turn.expect("joined");
+        let Some(g) = self.any_gateway() else {
+            self.at(again, Event::Poll(number));
+            return;
+        };
+        let school = SchoolIndex(self.pupils[number].school);
         let gateway = &mut self.gateways[g];
+        if now >= gateway.paused_until {
+            gateway.keeper.observe(school, turn);
+        }
         if now < gateway.paused_until || !gateway.keeper.serving().admits(turn) {
             self.at(again, Event::Poll(number));
             return;
         }
-        if self.unit() < self.plan.cheats {
-            let other = self.any_gateway();
+        if self.unit() < self.plan.cheats
+            && let Some(other) = self.any_gateway()
+        {
             let at = now + Duration::from_secs_f64(0.1 * self.unit());
             self.at(at, Event::Cheat(number, other));
         }
@@ -689,7 +724,7 @@ impl Play {
                 }
                 self.exchange(g);
             }
-            Err(Refusal::Used) => {}
+            // Used, if it was not it, was its own second try: it asks until that is decided.
             Err(_) if honest => self.at(again, Event::Poll(number)),
             Err(_) => {}
         }
