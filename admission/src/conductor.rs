@@ -126,7 +126,13 @@ impl Conductor {
     }
 
     /// Goes on from what another gateway has published, of which `portion` is conducted here.
-    pub(crate) fn resume(&mut self, now: Duration, serving: Serving, notice: &Notice, portion: f64) {
+    pub(crate) fn resume(
+        &mut self,
+        now: Duration,
+        serving: Serving,
+        notice: &Notice,
+        portion: f64,
+    ) {
         self.heard = *notice;
         self.controller = Controller::resumed(notice.integral, notice.pace.map(|p| p * portion));
         self.arrivals = Arrivals::default();

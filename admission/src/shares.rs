@@ -95,9 +95,8 @@ impl Shares {
     fn seat(&mut self, cap: u32, seats: &[(MemberId, f64)]) {
         let mut given: u32 = self.entries.values().map(|e| e.slots).sum();
         loop {
-            let excess = |(id, ideal): &(MemberId, f64)| {
-                (f64::from(self.entries[id].slots) - ideal, *id)
-            };
+            let excess =
+                |(id, ideal): &(MemberId, f64)| (f64::from(self.entries[id].slots) - ideal, *id);
             let by_excess = |a: &(f64, MemberId), b: &(f64, MemberId)| {
                 a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1))
             };

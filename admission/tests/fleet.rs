@@ -77,7 +77,11 @@ fn what_breaks_loses_nobody() {
             Company {
                 faults: vec![(s(10), fault)],
                 // A ticket can enter at two gateways only if they cannot hear of one another.
-                cheats: if matches!(fault, Fault::Down(_) | Fault::Cut(..)) { 0.0 } else { 0.05 },
+                cheats: if matches!(fault, Fault::Down(_) | Fault::Cut(..)) {
+                    0.0
+                } else {
+                    0.05
+                },
                 ..Company::default()
             },
         );

@@ -18,8 +18,8 @@ use crate::turn::{Serving, Turn, Unix};
 use crate::used::Used;
 use crate::view::{Door, View};
 
-pub use fleet::{Answer, Membership, Mode};
 use fleet::Fleet;
+pub use fleet::{Answer, Membership, Mode};
 
 /// What an operator sets for a room.
 #[derive(Clone, Copy, Debug)]
@@ -201,12 +201,7 @@ impl<W> Gatekeeper<W> {
     }
 
     /// Enters with a pass: ahead of every turn, a few times.
-    pub fn enter_again(
-        &mut self,
-        now: Duration,
-        pass: &Pass,
-        waiter: W,
-    ) -> Result<Entry, Refusal> {
+    pub fn enter_again(&mut self, now: Duration, pass: &Pass, waiter: W) -> Result<Entry, Refusal> {
         if self.door() != Door::Open {
             return Err(Refusal::Shut);
         }
@@ -288,7 +283,11 @@ impl<W> Gatekeeper<W> {
         self.look_at_clock(now);
         self.buffer.give_back();
         if let Some(latency) = latency {
-            if self.fleet.as_mut().is_none_or(|fleet| fleet.answered(latency)) {
+            if self
+                .fleet
+                .as_mut()
+                .is_none_or(|fleet| fleet.answered(latency))
+            {
                 self.conductor.answered(latency);
             }
         }

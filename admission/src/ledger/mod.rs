@@ -8,6 +8,7 @@
 //!
 //! Times in here are the ledger's own, in milliseconds since 1970. No gateway's clock enters.
 
+pub mod redis;
 mod registers;
 
 use std::time::Duration;

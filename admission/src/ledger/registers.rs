@@ -129,7 +129,10 @@ impl Registers {
             serving: Serving(self.serving),
             cap: self.cap,
             notice: self.notice,
-            last: changed.into_iter().map(|(_, s, tooth)| (s, tooth)).collect(),
+            last: changed
+                .into_iter()
+                .map(|(_, s, tooth)| (s, tooth))
+                .collect(),
             refused,
             conduct: self.conduct(now, me),
         }

@@ -9,8 +9,8 @@ use einlass_admission::ledger::{
     Exchange, Exchanged, Join, Joined, MemberId, Merge, Publish, Registers,
 };
 use einlass_admission::{
-    Entry, Fixed, Gatekeeper, Membership, Mode, Room, SchoolIndex, SchoolKey, Settings,
-    Straight, Turn, WaiterId, Weight,
+    Entry, Fixed, Gatekeeper, Membership, Mode, Room, SchoolIndex, SchoolKey, Settings, Straight,
+    Turn, WaiterId, Weight,
 };
 
 const TICK: Duration = Duration::from_millis(50);

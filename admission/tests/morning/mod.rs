@@ -537,7 +537,9 @@ impl World {
 
     fn done(&mut self, pupil: usize) {
         self.in_flight -= 1;
-        let grant = self.gatekeeper.finish(self.now, Some(self.pupils[pupil].took));
+        let grant = self
+            .gatekeeper
+            .finish(self.now, Some(self.pupils[pupil].took));
         for pupil in grant.go {
             self.start(pupil);
         }
