@@ -5,7 +5,7 @@
 # Run as it was built: `cargo run --package` would choose other features and build the dependencies once more.
 DEMO ?= $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
-.PHONY: help demo compare test unit format-check clippy doc doctest deny audit bench fmt release clean build-tools test-tools browser
+.PHONY: help demo compare fairness memory test unit format-check clippy doc doctest deny audit bench fmt release clean build-tools test-tools browser
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -19,6 +19,14 @@ demo: build-tools    ## watch a crowd being let in, and open the waiting page an
 compare: build-tools    ## the same crowd without einlass and with it, side by side; about five minutes
 	cargo build --workspace --bins
 	$(DEMO) compare --markdown deploy/handbook/comparison.md
+
+fairness: build-tools    ## small and large schools in one room: equal waits, nobody overtaken; about four minutes
+	cargo build --workspace --bins
+	$(DEMO) fairness --markdown deploy/handbook/fairness.md
+
+memory: build-tools    ## fifty thousand wait and poll: what each costs the gateway; about two minutes
+	cargo build --workspace --bins
+	$(DEMO) memory --markdown deploy/handbook/memory.md
 
 test: format-check clippy doc deny doctest unit    ## everything that must be right before a commit is kept
 
@@ -43,8 +51,8 @@ deny: test-tools    ## licences, banned crates and sources of the dependencies
 audit: test-tools    ## the dependencies against the advisory database, which it fetches
 	cargo deny check advisories
 
-bench: build-tools    ## the micro-benchmarks
-	cargo bench --workspace
+bench: build-tools    ## the micro-benchmarks of the room; about three minutes
+	cargo bench --package einlass-admission --bench room
 
 fmt:    ## format the code
 	cargo fmt --all

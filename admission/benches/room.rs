@@ -1,48 +1,63 @@
 //! What the room costs: per poll, per join, per tick, per login. 2,000 schools, as on the morning
-//! it is built for.
+//! it is built for, with 2,000 pupils waiting in each of them.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 #![allow(clippy::expect_used, reason = "a benchmark may fail")]
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use einlass_admission::{
-    Curve, Fixed, Gatekeeper, Keyring, Room, RoomKey, SchoolIndex, SchoolKey, Settings, Ticket,
-    Turn, Unix, View, Weight, seal,
+    Curve, Fixed, Gatekeeper, Keyring, Room, RoomKey, SchoolIndex, SchoolKey, Settings, Standing,
+    Ticket, Turn, Unix, View, Weight, seal,
 };
 
 const SCHOOLS: u32 = 2_000;
+/// Waiting in each school: more than come to most, so that no school's line runs dry.
+const PUPILS: u32 = 2_000;
 const LIFETIME: Duration = Duration::from_hours(2);
 
-/// 2,000 schools of 200 to 1,399 pupils; in each of them `pupils` wait.
-fn room(pupils: u32) -> Room {
-    let mut room = Room::new((0..SCHOOLS).map(|i| {
+/// 2,000 schools of 200 to 1,399 pupils that nobody has come to yet.
+fn empty_room() -> Room {
+    Room::new((0..SCHOOLS).map(|i| {
         let key = SchoolKey::of(&format!("school-{i}.example"));
         (key, Weight::new(200 + (i * 577) % 1_200).expect("a weight"))
-    }));
+    }))
+}
+
+/// The same with everybody waiting: 4,000,000 pupils.
+fn full_room() -> Room {
+    let mut room = empty_room();
     for school in 0..SCHOOLS {
-        for _ in 0..pupils {
+        for _ in 0..PUPILS {
             room.join(SchoolIndex(school));
         }
     }
+    assert_eq!(room.waiting(), u64::from(SCHOOLS * PUPILS));
     room
 }
 
-fn gatekeeper(pupils: u32) -> Gatekeeper<()> {
+fn full_gatekeeper() -> Gatekeeper<()> {
     let settings = Settings {
         closed: false,
         ceiling: None,
         ticket_lifetime: LIFETIME,
         pass_tries: 3,
     };
-    let mut keeper = Gatekeeper::new(room(0), 1, settings, Box::new(Fixed::new(200, None)));
+    let pacer = Box::new(Fixed::new(200, None));
+    let mut keeper = Gatekeeper::new(empty_room(), 1, settings, pacer);
     for school in 0..SCHOOLS {
-        for _ in 0..pupils {
+        for _ in 0..PUPILS {
             keeper.join(SchoolIndex(school));
         }
     }
     keeper
+}
+
+/// Goes round the schools.
+fn next_of(school: &mut u32) -> SchoolIndex {
+    *school = (*school + 1) % SCHOOLS;
+    SchoolIndex(*school)
 }
 
 fn ticket() -> Ticket {
@@ -75,63 +90,100 @@ fn tickets(c: &mut Criterion) {
     });
 }
 
+/// All that one poll makes the room decide: is the ticket ours, and where does its pupil stand.
 fn polls(c: &mut Criterion) {
-    let room = room(60);
+    let (keys, now) = (keys(), Unix(ticket().issued.0 + 60));
     let view = View {
         pace: Some(800.0),
-        ..gatekeeper(60).view()
+        ..full_gatekeeper().view()
     };
-    let turns: Vec<Turn> = room
-        .schools()
-        .iter()
-        .map(|s| Turn(s.last().0 / 2))
+    let room = full_room();
+    // One pupil of each school, from the very front of its line to the very end.
+    let waiting: Vec<_> = (0..SCHOOLS)
+        .zip(room.schools())
+        .map(|(i, school)| {
+            let line = school.last().0 - view.serving.0;
+            let turn = Turn(view.serving.0 + line / u64::from(SCHOOLS) * u64::from(i + 1));
+            let ticket = Ticket {
+                turn,
+                school: school.key(),
+                ..ticket()
+            };
+            (ticket, ticket.encode(&keys), school.weight().step())
+        })
         .collect();
-    let mut next = 0;
+    let stands = |turn, step| black_box(&view).standing(view.serving, turn, step, 0.5);
+    for (ticket, _, step) in &waiting {
+        assert!(matches!(
+            stands(ticket.turn, *step),
+            Standing::Waiting { .. }
+        ));
+    }
+    let mut next = waiting.iter().cycle();
     c.bench_function("poll/standing", |b| {
         b.iter(|| {
-            next = (next + 1) % turns.len();
-            let step = room.schools()[next].weight().step();
-            black_box(&view).standing(view.serving, turns[next], step, 0.5)
+            next.next()
+                .map(|(ticket, _, step)| stands(ticket.turn, *step))
+        });
+    });
+    c.bench_function("poll/decode and standing", |b| {
+        b.iter(|| {
+            let (ticket, text, step) = next.next()?;
+            let known = Ticket::decode(
+                &keys,
+                black_box(text),
+                ticket.room,
+                ticket.school,
+                now,
+                LIFETIME,
+            );
+            Some(stands(known?.turn, *step))
         });
     });
 }
 
 fn registers(c: &mut Criterion) {
-    let mut busy = room(60);
-    let mut next = 0;
+    let full = full_room();
+    let (mut busy, mut school) = (full.clone(), 0);
     c.bench_function("room/join", |b| {
-        b.iter(|| {
-            next = (next + 1) % SCHOOLS;
-            busy.join(SchoolIndex(next))
-        });
+        b.iter(|| busy.join(next_of(&mut school)));
     });
-    let busy = room(60);
     for pupils in [1, 50, 5_000] {
         c.bench_function(&format!("room/release {pupils}"), |b| {
+            // Every release finds all the schools' lines as they were.
             b.iter_batched_ref(
-                || busy.clone(),
+                || full.clone(),
                 |room| room.release(black_box(pupils)),
                 BatchSize::SmallInput,
             );
         });
     }
-    c.bench_function("room/curve", |b| b.iter(|| Curve::of(black_box(&busy))));
+    c.bench_function("room/curve", |b| b.iter(|| Curve::of(black_box(&full))));
 }
 
 fn keeper(c: &mut Criterion) {
-    let mut busy = gatekeeper(60);
+    let mut busy = full_gatekeeper();
     c.bench_function("gatekeeper/view", |b| b.iter(|| busy.view()));
     c.bench_function("gatekeeper/state ahead", |b| {
         b.iter(|| busy.state_ahead(Duration::from_secs(1)));
     });
-    let mut now = Duration::ZERO;
+    let full = busy.waiting();
+    let (mut now, mut school) = (Duration::ZERO, 0);
     c.bench_function("gatekeeper/tick", |b| {
-        b.iter(|| {
-            now += Duration::from_millis(50);
-            let school = SchoolIndex(u32::try_from(now.as_millis() / 50 % 2_000).unwrap_or(0));
-            // One comes for each that goes, so that the backlog stays.
-            busy.join(school);
-            busy.tick(now)
+        b.iter_custom(|ticks| {
+            let mut spent = Duration::ZERO;
+            for _ in 0..ticks {
+                // One comes for each that went, so that all lines stay as long as they were.
+                while busy.waiting() < full {
+                    busy.join(next_of(&mut school));
+                }
+                now += Duration::from_millis(50);
+                let begun = Instant::now();
+                let granted = busy.tick(now);
+                spent += begun.elapsed();
+                drop(granted);
+            }
+            spent
         });
     });
 }

@@ -1,9 +1,9 @@
 //! `demo`: a small school platform, the gateway in front of it, and a crowd, all on this machine.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use einlass_benches::demo::{self, DemoError, Ended};
 
 /// As shells say that a program was interrupted.
@@ -22,11 +22,18 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// The same crowd without the gateway and with it, side by side; takes about five minutes
-    Compare {
-        /// Where to write the comparison as Markdown
-        #[arg(long, value_name = "FILE")]
-        markdown: Option<PathBuf>,
-    },
+    Compare(Document),
+    /// Small and large schools behind one gateway: do they wait equally long? Takes about four minutes
+    Fairness(Document),
+    /// Fifty thousand wait at once: what does each cost the gateway? Takes about two minutes
+    Memory(Document),
+}
+
+#[derive(Args)]
+struct Document {
+    /// Where to write the report as Markdown
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -34,7 +41,9 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let ended = match &arguments.command {
         None => demo::show(arguments.once).await,
-        Some(Command::Compare { markdown }) => compare(markdown.as_deref()).await,
+        Some(Command::Compare(document)) => compare(document).await,
+        Some(Command::Fairness(document)) => fairness(document).await,
+        Some(Command::Memory(document)) => memory(document).await,
     };
     match ended {
         Ok(Ended::Well) => ExitCode::SUCCESS,
@@ -47,21 +56,49 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn compare(markdown: Option<&Path>) -> Result<Ended, DemoError> {
+async fn compare(document: &Document) -> Result<Ended, DemoError> {
     let Some(campaign) = demo::compare().await? else {
         return Ok(Ended::Early);
     };
     println!("\n{}", campaign.text());
-    if let Some(file) = markdown {
-        std::fs::write(file, campaign.markdown("make compare"))?;
+    document.write(&campaign.markdown("make compare"))?;
+    Ok(judge(&campaign.broken_promises()))
+}
+
+async fn fairness(document: &Document) -> Result<Ended, DemoError> {
+    let Some(campaign) = demo::fairness().await? else {
+        return Ok(Ended::Early);
+    };
+    println!("\n{}", campaign.text());
+    document.write(&campaign.markdown("make fairness"))?;
+    Ok(judge(&campaign.broken_promises()))
+}
+
+async fn memory(document: &Document) -> Result<Ended, DemoError> {
+    let Some(campaign) = demo::memory().await? else {
+        return Ok(Ended::Early);
+    };
+    println!("\n{}", campaign.text());
+    document.write(&campaign.markdown("make memory"))?;
+    Ok(judge(&campaign.broken_promises()))
+}
+
+impl Document {
+    fn write(&self, text: &str) -> std::io::Result<()> {
+        match &self.markdown {
+            Some(file) => std::fs::write(file, text),
+            None => Ok(()),
+        }
     }
-    let broken = campaign.broken_promises();
+}
+
+fn judge(broken: &[String]) -> Ended {
     if broken.is_empty() {
-        return Ok(Ended::Well);
+        return Ended::Well;
     }
     println!(
         "With the gateway this should not have happened:\n  {}",
         broken.join("\n  ")
     );
-    Ok(Ended::Badly)
+    Ended::Badly
 }

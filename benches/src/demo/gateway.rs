@@ -28,6 +28,7 @@ pub(super) struct Gateway {
     child: Child,
     /// Configuration, keys, rooms and log.
     folder: TempDir,
+    desk: SocketAddr,
 }
 
 impl Gateway {
@@ -50,7 +51,11 @@ impl Gateway {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        let mut gateway = Self { child, folder };
+        let mut gateway = Self {
+            child,
+            folder,
+            desk,
+        };
         let ready = async {
             while !is_ready(desk).await {
                 sleep(Duration::from_millis(20)).await;
@@ -88,6 +93,28 @@ impl Gateway {
         Ok(())
     }
 
+    /// Resident memory of the process (`VmRSS`), in bytes.
+    pub(super) fn resident(&self) -> io::Result<u64> {
+        let gone = || io::Error::other("the gateway's process has no memory any more");
+        let status = format!("/proc/{}/status", self.child.id().ok_or_else(gone)?);
+        let status = std::fs::read_to_string(status)?;
+        let field = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = field.and_then(|field| field.split_whitespace().next()?.parse::<u64>().ok());
+        kib.map(|kib| kib * 1024).ok_or_else(gone)
+    }
+
+    /// The sum over all lines of a metric of the desk; 0 if there is none yet.
+    pub(super) async fn metric(&self, name: &str) -> io::Result<f64> {
+        let answer = ask(self.desk, "/metrics").await?;
+        let values = answer.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let exactly = rest.starts_with(['{', ' ']);
+            let value = exactly.then(|| rest.rsplit(' ').next()).flatten()?;
+            value.parse::<f64>().ok()
+        });
+        Ok(values.sum())
+    }
+
     fn complaint(&self, what: String) -> DemoError {
         let log = std::fs::read_to_string(log_of(&self.folder)).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
@@ -101,14 +128,19 @@ fn log_of(folder: &TempDir) -> PathBuf {
 }
 
 async fn is_ready(desk: SocketAddr) -> bool {
-    let ask = async {
+    let answer = ask(desk, "/readyz").await;
+    answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+/// A page of the desk, head and all.
+async fn ask(desk: SocketAddr, path: &str) -> io::Result<String> {
+    let answer = async {
         let mut stream = TcpStream::connect(desk).await?;
-        let request = b"GET /readyz HTTP/1.1\r\nHost: desk\r\nConnection: close\r\n\r\n";
-        stream.write_all(request).await?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await?;
-        io::Result::Ok(answer)
+        let request = format!("GET {path} HTTP/1.1\r\nHost: desk\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
     };
-    let answer = timeout(Duration::from_secs(2), ask).await;
-    answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200")))
+    timeout(Duration::from_secs(2), answer).await?
 }

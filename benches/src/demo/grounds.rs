@@ -156,11 +156,11 @@ fn bind(wanted: SocketAddr) -> io::Result<TcpListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::{COMPARE_CONFIG, DEMO_CONFIG};
+    use crate::demo::{COMPARE_CONFIG, DEMO_CONFIG, FAIRNESS_CONFIG, MEMORY_CONFIG};
 
     #[test]
     fn the_configurations_have_no_mistakes_and_stay_on_this_machine() {
-        for text in [DEMO_CONFIG, COMPARE_CONFIG] {
+        for text in [DEMO_CONFIG, COMPARE_CONFIG, FAIRNESS_CONFIG, MEMORY_CONFIG] {
             let config = read(text).unwrap();
             let pools = config.pools();
             let mut addresses = pools.iter().flat_map(|pool| &pool.backends);

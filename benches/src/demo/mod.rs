@@ -2,9 +2,11 @@
 
 mod calibration;
 mod campaign;
+mod fairness;
 mod gateway;
 mod grounds;
 mod machine;
+mod memory;
 mod outcome;
 mod progress;
 mod show;
@@ -19,12 +21,18 @@ use crate::platform::PlatformError;
 use crate::rush::RushError;
 
 pub use campaign::{Campaign, compare};
+pub use fairness::{Fairness, fairness};
+pub use memory::{Memory, memory};
 pub use show::{Ended, show};
 
 /// The configuration of the demo.
 pub const DEMO_CONFIG: &str = include_str!("../../../deploy/demo/einlass.toml");
 /// The configuration of the comparison.
 pub const COMPARE_CONFIG: &str = include_str!("../../../deploy/demo/compare.toml");
+/// The configuration of the fairness campaign.
+pub const FAIRNESS_CONFIG: &str = include_str!("../../../deploy/demo/fairness.toml");
+/// The configuration of the memory campaign.
+pub const MEMORY_CONFIG: &str = include_str!("../../../deploy/demo/memory.toml");
 
 /// Why there is nothing to watch.
 #[derive(Debug, thiserror::Error)]

@@ -58,9 +58,9 @@ async fn bars(parts: &[Part<'_>]) {
     let bars: Vec<ProgressBar> = parts
         .iter()
         .map(|part| {
-            let bar = all.add(ProgressBar::new(part.pupils.into()));
-            bar.set_prefix(part.site.name.clone());
-            bar.with_style(style.clone())
+            // Dressed before it is shown.
+            let bar = ProgressBar::new(part.pupils.into()).with_style(style.clone());
+            all.add(bar.with_prefix(part.site.name.clone()))
         })
         .collect();
     loop {

@@ -33,8 +33,11 @@ pub(super) struct Browser {
     connections: Connections,
     patience: Duration,
     jar: Jar,
-    connection: Option<(SocketAddr, SendRequest<Full<Bytes>>)>,
+    connection: Option<Connection>,
 }
+
+/// An open connection, and where it leads.
+pub(super) type Connection = (SocketAddr, SendRequest<Full<Bytes>>);
 
 /// A whole answer, and when.
 pub(super) struct Answer {
@@ -63,6 +66,11 @@ impl Browser {
             jar: Jar::default(),
             connection: None,
         }
+    }
+
+    /// Exchanges this browser's connection, if any, for another's.
+    pub(super) fn swap_connection(&mut self, other: &mut Option<Connection>) {
+        std::mem::swap(&mut self.connection, other);
     }
 
     /// Whether there is a cookie of that name.

@@ -20,6 +20,7 @@ mod story;
 mod timeline;
 mod trouble;
 mod turn;
+mod waiters;
 mod waiting;
 mod world;
 
@@ -36,6 +37,7 @@ pub use plan::{Connections, Patience, Plan, RushError};
 pub use report::{EtaQuality, Fairness, Report, SchoolReport, Waits};
 pub use schools::{School, from_csv, generated};
 pub use timeline::Second;
+pub use waiters::Waiters;
 
 use crate::platform::Snapshot;
 use browser::Browser;
