@@ -123,7 +123,7 @@ async fn restart_in_the_middle_of_the_rush_loses_no_place() {
         let rush = tokio::spawn(run(plan));
         // Everybody has a place, and some are in already.
         tokio::time::timeout(
-            Duration::from_secs(60),
+            Duration::from_mins(1),
             live.until(|l| l.answered() == 1_100 && l.got_in() > 0),
         )
         .await

@@ -52,6 +52,26 @@ pub enum Mode {
     Recovering,
 }
 
+impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Embedded,
+        Self::Shared,
+        Self::Frozen,
+        Self::Recovering,
+    ];
+
+    /// Its name for operators.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Shared => "shared",
+            Self::Frozen => "frozen",
+            Self::Recovering => "recovering",
+        }
+    }
+}
+
 /// A gateway's part in a fleet.
 #[derive(Clone, Copy, Debug)]
 pub struct Membership {
