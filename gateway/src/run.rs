@@ -52,6 +52,8 @@ pub enum RunError {
 /// Starts the gateway and blocks until it is told to stop.
 pub fn run(config: &Path) -> Result<(), RunError> {
     let config = einlass_config::load(config)?;
+    // There is one TLS in the process. A second call, in a test, changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let keys = key_file::load(&config.state.directory)?;
     let state_file = config.state.directory.join("rooms.json");
     let state = match State::load(&state_file) {
