@@ -1,5 +1,15 @@
 //! A real `redis-server`, started for one test and killed with it.
 
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test may fail; each test file uses a part"
+)]
+
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -49,6 +59,32 @@ impl RedisServer {
         let _ = self.child.wait();
         self.child = spawn(&self.dir, self.port, &self.arguments);
         self.until_up();
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Sends a signal: `STOP`, `CONT`, ….
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Copies the picture of its data that `SAVE` wrote, or puts it back.
+    pub fn snapshot(&self, keep: bool) {
+        let (file, copy) = (self.dir.path().join("dump.rdb"), self.dir.path().join("kept"));
+        let (from, to) = if keep { (file, copy) } else { (copy, file) };
+        std::fs::copy(from, to).unwrap();
+    }
+
+    /// Forgets what it wrote.
+    pub fn remove_data(&self) {
+        let _ = std::fs::remove_file(self.dir.path().join("dump.rdb"));
     }
 
     /// One command by `redis-cli`.
