@@ -11,6 +11,7 @@
 
 mod arrivals;
 mod buffer;
+pub mod called;
 mod conductor;
 mod curve;
 mod flow;
@@ -30,6 +31,7 @@ mod view;
 mod waterfill;
 
 pub use buffer::WaiterId;
+pub use called::Called;
 pub use curve::Curve;
 pub use gatekeeper::{
     Answer, Entry, Gatekeeper, Grant, Membership, Mode, Refusal, Settings, Straight,

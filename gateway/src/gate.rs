@@ -15,7 +15,7 @@ use crate::forwarding::HOP_BY_HOP;
 use crate::login::{self, Failure, Login};
 use crate::metrics::Outcome;
 use crate::pages::Message;
-use crate::proxy::{Gateway, Request};
+use crate::proxy::{Gateway, Request, hear};
 use crate::respond::{Reply, relay};
 use crate::room::Slot;
 use crate::standing::{State, TurnBody};
@@ -52,6 +52,7 @@ impl Gateway {
                 .await;
         };
         let jar = Jar::of(&session.req_header().headers);
+        hear(self, request, &jar);
         let held = self.held(session, request, &jar);
         let headers = login_headers(session, request)?;
         if body.as_ref() == ENTER || (body.is_empty() && jar.seal().is_some()) {
@@ -374,6 +375,7 @@ pub(crate) async fn enter(
     request: &Request,
 ) -> Result<bool> {
     let jar = Jar::of(&session.req_header().headers);
+    hear(gateway, request, &jar);
     let wait = Reply::see_other("/_einlass/wait");
     let Some(held) = gateway.held(session, request, &jar) else {
         return wait.send(session).await;

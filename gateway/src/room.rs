@@ -239,6 +239,19 @@ impl LiveRoom {
         }
     }
 
+    /// Learns from a browser how far another gateway has called the room.
+    pub(crate) fn hear(&self, serving: Serving) {
+        if serving > self.serving() {
+            self.lock().hear(self.clock.now(), serving);
+            self.move_on(serving);
+        }
+    }
+
+    /// Whether other gateways may have this room too.
+    pub(crate) fn in_fleet(&self) -> bool {
+        self.in_fleet
+    }
+
     /// How the room's ledger is, and for how long.
     pub(crate) fn mode(&self) -> (Mode, Duration) {
         let (mode, since) = self.lock().mode();

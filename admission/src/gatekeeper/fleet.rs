@@ -18,7 +18,7 @@ use crate::ledger::{
 use crate::room::SchoolIndex;
 use crate::shares::Shares;
 use crate::state::RoomState;
-use crate::turn::Turn;
+use crate::turn::{Serving, Turn};
 
 /// How often a gateway exchanges while there is something to do.
 const BUSY: Duration = Duration::from_millis(100);
@@ -34,6 +34,12 @@ const PAUSED: Duration = Duration::from_millis(400);
 const MOST_EVENTS: usize = 4_096;
 /// Tickets kept for the next exchange; what is more is told by the merge that follows an outage.
 const MOST_TICKETS: usize = 16_384;
+/// How much of what other gateways have called counts for one's own, in seconds of the pace.
+const CALLED_AHEAD: f64 = 2.0;
+/// How fast a cut-off gateway may call the room, as a part of the pace before; more if it has the
+/// greater part of the browsers.
+const OWN_PACE: f64 = 0.97;
+const OWN_PACE_BY_PORTION: f64 = 0.2;
 /// The least part of a room that a cut-off gateway takes itself for.
 const LEAST_PORTION: f64 = 1.0 / 16.0;
 /// Blocks of used tickets in one merge.
@@ -145,9 +151,10 @@ pub(super) struct Fleet<W> {
     merging: bool,
     /// What an earlier run left, until it is known whether the ledger knows better.
     restored: Option<RoomState>,
-    /// Fractions of a turn and of a call that are owed to the other gateways' pupils.
+    /// The fraction of a turn that is owed to the other gateways' pupils.
     turns_owed: f64,
-    calls_owed: f64,
+    /// Pupils who may be called over the whole room; less than 0 if others have called more.
+    calls_allowed: f64,
 }
 
 impl<W> Fleet<W> {
@@ -180,7 +187,7 @@ impl<W> Fleet<W> {
             merging: false,
             restored: None,
             turns_owed: 0.0,
-            calls_owed: 0.0,
+            calls_allowed: 0.0,
         }
     }
 
@@ -252,17 +259,32 @@ impl<W> Fleet<W> {
         whole as u64
     }
 
+    /// How many may be called over the whole room within `dt`: as many as the room was called
+    /// before, however much this gateway would like to have. With a small part of the browsers it
+    /// sees too little to know better, and the others call too.
+    pub(super) fn allow_calls(&mut self, dt: Duration, pace: f64) {
+        let most = OWN_PACE + OWN_PACE_BY_PORTION * self.portion;
+        let calls = self.calls_allowed + pace * most * dt.as_secs_f64();
+        self.calls_allowed = calls.min(pace.max(1.0));
+    }
+
     /// How many to call over the whole room so that so many come here.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a small non-negative number"
     )]
-    pub(super) fn to_call(&mut self, pupils: u64) -> u64 {
-        self.calls_owed += pupils as f64 / self.portion;
-        let whole = self.calls_owed.floor();
-        self.calls_owed -= whole;
-        whole as u64
+    pub(super) fn call_for(&mut self, pupils: u64) -> u64 {
+        let wanted = pupils as f64 / self.portion;
+        let calls = wanted.min(self.calls_allowed).max(0.0).floor();
+        self.calls_allowed -= calls;
+        calls as u64
+    }
+
+    /// So many were called by others.
+    fn called_elsewhere(&mut self, pupils: u64, pace: f64) {
+        let least = -CALLED_AHEAD * pace.max(1.0);
+        self.calls_allowed = (self.calls_allowed - pupils as f64).max(least);
     }
 }
 
@@ -298,6 +320,16 @@ impl<W> Gatekeeper<W> {
             Some(f) if matches!(f.mode, Mode::Shared | Mode::Recovering) => f.notice.pace,
             Some(f) => self.conductor.pace_shown().map(|pace| pace / f.portion),
             None => self.conductor.pace_shown(),
+        }
+    }
+
+    /// How fast the room was called when the ledger was last heard of, at least as fast as the
+    /// pool is believed to work; without end if nobody knows.
+    fn pace_before(&self) -> f64 {
+        let heard = self.fleet.as_ref().and_then(|f| f.notice.pace);
+        match self.conductor.capacity() {
+            Some(capacity) => heard.unwrap_or(0.0).max(capacity),
+            None => f64::MAX,
         }
     }
 
@@ -380,6 +412,10 @@ impl<W> Gatekeeper<W> {
             self.conductor.pace(now, in_flight);
         }
         if frozen && open {
+            let pace = self.pace_before();
+            if let Some(fleet) = &mut self.fleet {
+                fleet.allow_calls(dt, pace);
+            }
             self.release(now);
         }
         self.grant()
@@ -670,6 +706,22 @@ impl<W> Gatekeeper<W> {
             self.count_joins(*index, u64::from(*count));
         }
         turns
+    }
+
+    /// Another gateway has called the room up to here.
+    pub fn hear(&mut self, now: Duration, serving: Serving) {
+        let waiting = self.room.waiting();
+        self.room.merge_serving(serving);
+        self.waiting = self.room.waiting();
+        let called = waiting.saturating_sub(self.waiting);
+        let pace = self.pace_before();
+        let Some(fleet) = &mut self.fleet else { return };
+        if fleet.mode == Mode::Frozen && called > 0 {
+            // Those are not to be called here once more; a part of them will come here.
+            fleet.called_elsewhere(called, pace);
+            let ours = part(called, fleet.portion);
+            self.conductor.released(now, serving, ours);
+        }
     }
 
     /// One step of the pacer for all gateways.

@@ -9,7 +9,7 @@ mod keep;
 use std::time::Duration;
 
 use crate::buffer::{Buffer, WaiterId};
-use crate::conductor::{Conductor, Scene};
+use crate::conductor::{Conductor, Scene, part};
 use crate::curve::Curve;
 use crate::pacer::Pacer;
 use crate::pass::{Pass, Tries};
@@ -392,11 +392,11 @@ impl<W> Gatekeeper<W> {
             let called = self
                 .fleet
                 .as_mut()
-                .map_or(pupils, |fleet| fleet.to_call(pupils));
+                .map_or(pupils, |fleet| fleet.call_for(pupils));
             let released = self.room.release(called);
             self.waiting = self.waiting.saturating_sub(released);
-            self.conductor
-                .released(now, self.room.serving(), pupils.min(released));
+            let ours = part(released, portion);
+            self.conductor.released(now, self.room.serving(), ours);
         }
     }
 
