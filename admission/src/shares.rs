@@ -10,6 +10,7 @@
 //! are smoothed, a slot moves only if that brings both ends nearer to what they should have, and
 //! what a gateway lacks by rounding is remembered until it is its turn: the remainders rotate.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -106,17 +107,15 @@ impl Shares {
                 .map(excess)
                 .max_by(by_excess);
             let least = seats.iter().map(excess).min_by(by_excess);
-            let (take, give) = if given > cap {
-                (most, None)
-            } else if given < cap {
-                (None, least)
-            } else {
-                match (most, least) {
+            let (take, give) = match given.cmp(&cap) {
+                Ordering::Greater => (most, None),
+                Ordering::Less => (None, least),
+                Ordering::Equal => match (most, least) {
                     (Some(most), Some(least)) if most.0 - least.0 > WORTH_MOVING => {
                         (Some(most), Some(least))
                     }
                     _ => return,
-                }
+                },
             };
             if take.is_none() && give.is_none() {
                 return;

@@ -18,7 +18,7 @@ use proptest::prelude::*;
 
 use company::{Company, Fault, Outcome, Play};
 
-const LONGEST: Duration = Duration::from_secs(240);
+const LONGEST: Duration = Duration::from_mins(4);
 
 fn play(name: &str, plan: Company) -> Outcome {
     let pupils = plan.pupils;

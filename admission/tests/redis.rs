@@ -137,7 +137,7 @@ impl Pair {
             0 => {
                 let call = Join {
                     caller: self.caller(who),
-                    schools: (0..1 + self.draw(3))
+                    schools: (0..=self.draw(2))
                         .map(|_| (self.school(), self.draw(2_000), 3))
                         .collect(),
                 };

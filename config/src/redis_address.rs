@@ -39,22 +39,24 @@ pub(crate) fn parse(written: &str, port: u16) -> Result<(RedisAddress, Option<u3
     };
     if rest.contains('@') {
         // What was written is not repeated: it holds a password.
-        return Err(
-            Problem::new("user and password do not belong into an address, which ends up in logs")
-                .help("use `user` with `password_file` or `password_env`"),
-        );
+        return Err(Problem::new(
+            "user and password do not belong into an address, which ends up in logs",
+        )
+        .help("use `user` with `password_file` or `password_env`"));
     }
     let (place, database) = match rest.split_once('/') {
         None | Some((_, "")) => (rest.trim_end_matches('/'), None),
         Some((place, number)) => {
-            let number = number
-                .parse()
-                .map_err(|_| wrong("the part behind the slash must be the number of a database:"))?;
+            let number = number.parse().map_err(|_| {
+                wrong("the part behind the slash must be the number of a database:")
+            })?;
             (place, Some(number))
         }
     };
     let (host, port) = if let Some(v6) = place.strip_prefix('[') {
-        let (host, rest) = v6.split_once(']').ok_or_else(|| wrong("`]` is missing in"))?;
+        let (host, rest) = v6
+            .split_once(']')
+            .ok_or_else(|| wrong("`]` is missing in"))?;
         (host, rest.strip_prefix(':').map_or(Ok(port), str::parse))
     } else {
         match place.rsplit_once(':') {

@@ -183,8 +183,9 @@ fn topology(
         }),
         _ => {
             if section.report().count() == before {
-                let problem = Problem::new("[store] needs one of `redis`, `sentinels` and `cluster`")
-                    .help("write redis = \"redis://10.0.0.5:6379\"");
+                let problem =
+                    Problem::new("[store] needs one of `redis`, `sentinels` and `cluster`")
+                        .help("write redis = \"redis://10.0.0.5:6379\"");
                 section.mistake(problem);
             }
             None
@@ -235,8 +236,8 @@ fn password(
         filled(&text, format!("the environment variable `{name}`"))
     });
     if let (Some(_), Some(env)) = (&from_file, &from_env) {
-        let problem = Problem::new(format!("`{in_file}` and `{in_env}` at once"))
-            .help("keep one of them");
+        let problem =
+            Problem::new(format!("`{in_file}` and `{in_env}` at once")).help("keep one of them");
         section.report().add(&env.place, problem);
     }
     from_file.or(from_env).map(|secret| secret.value)
@@ -244,7 +245,9 @@ fn password(
 
 fn name(written: &str) -> Result<String, Problem> {
     if written.is_empty() || written.chars().any(char::is_whitespace) {
-        return Err(Problem::new("a name has at least one character and no spaces"));
+        return Err(Problem::new(
+            "a name has at least one character and no spaces",
+        ));
     }
     Ok(written.to_owned())
 }

@@ -64,23 +64,18 @@ pub fn run(config: &Path) -> Result<(), RunError> {
         }
         state => state?,
     };
-    let store = match &config.store {
-        None => None,
-        Some(store) => {
-            let settings = store::settings(store);
-            if store.required {
-                store::reach(settings.clone())?;
-            }
-            Some(settings)
-        }
-    };
+    let store = config.store.as_ref().map(store::settings);
+    if let Some(settings) = &store
+        && config.store.as_ref().is_some_and(|store| store.required)
+    {
+        store::reach(settings.clone())?;
+    }
     // Several gateways may start in the same second, one does not start twice in it.
-    let (epoch, member) = match &store {
-        None => (u32::try_from(wall().0).unwrap_or(u32::MAX), None),
-        Some(_) => {
-            let member = MemberId(u64::from_be_bytes(random::bytes()));
-            (random::nonce(), Some(member))
-        }
+    let (epoch, member) = if store.is_some() {
+        let member = MemberId(u64::from_be_bytes(random::bytes()));
+        (random::nonce(), Some(member))
+    } else {
+        (u32::try_from(wall().0).unwrap_or(u32::MAX), None)
     };
     let site = Arc::new(Site::build(&config, Clock::start(), epoch, member, state));
     let metrics = Arc::new(Metrics::new());

@@ -35,7 +35,10 @@ pub(crate) fn settings(store: &Store) -> StoreSettings {
                 sentinels: addresses(sentinels),
                 master: master.clone(),
                 database: *database,
-                login: login(store.sentinel_user.as_ref(), store.sentinel_password.as_ref()),
+                login: login(
+                    store.sentinel_user.as_ref(),
+                    store.sentinel_password.as_ref(),
+                ),
             },
             Topology::Cluster { nodes } => Server::Cluster {
                 nodes: addresses(nodes),

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
 
 mod common;
+#[path = "../../admission/tests/server/mod.rs"]
 mod redis_server;
 
 use std::net::SocketAddr;
@@ -103,9 +104,18 @@ fn complaints(report: &Report) -> Vec<String> {
         format!("{} of {} got in", report.got_in, report.started),
     );
     must(report.errors.is_empty(), format!("{:?}", report.errors));
-    must(report.asked_again == 0, format!("{} typed again", report.asked_again));
-    must(report.lost_place == 0, format!("{} lost places", report.lost_place));
-    must(report.shown_place_grew == 0, format!("{} grew", report.shown_place_grew));
+    must(
+        report.asked_again == 0,
+        format!("{} typed again", report.asked_again),
+    );
+    must(
+        report.lost_place == 0,
+        format!("{} lost places", report.lost_place),
+    );
+    must(
+        report.shown_place_grew == 0,
+        format!("{} grew", report.shown_place_grew),
+    );
     let peak = report.max_in_flight().unwrap();
     must(peak <= CAP, format!("{peak} in flight"));
     wrong
@@ -128,14 +138,17 @@ async fn rush_through(
     let from = begun.elapsed();
     trouble(fleet).await;
     let to = begun.elapsed();
-    assert!(live.waiting() > 20, "{name}: the crowd is too small for this machine");
+    assert!(
+        live.waiting() > 20,
+        "{name}: the crowd is too small for this machine"
+    );
     let healthy = Instant::now();
     for gateway in &fleet.gateways {
         gateway.until_mode("shared").await;
     }
     let back = healthy.elapsed();
     let report = rush.await.unwrap().unwrap();
-    let before = rate(&report, from - Duration::from_secs(3), from);
+    let before = rate(&report, from.saturating_sub(Duration::from_secs(2)), from);
     let during = rate(&report, from, to);
     println!(
         "{name}: {before:.1} logins/s before, {during:.1} during ({:.1} %), most in flight {}, shared again after {back:?}, inversions {}, sent back {}, errors {:?}",

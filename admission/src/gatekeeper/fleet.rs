@@ -60,12 +60,7 @@ pub enum Mode {
 
 impl Mode {
     /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::Embedded,
-        Self::Shared,
-        Self::Frozen,
-        Self::Recovering,
-    ];
+    pub const ALL: [Self; 4] = [Self::Embedded, Self::Shared, Self::Frozen, Self::Recovering];
 
     /// Its name for operators.
     pub fn name(self) -> &'static str {
@@ -115,6 +110,10 @@ struct Told {
     events: Events,
 }
 
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is true for a time of its own"
+)]
 pub(super) struct Fleet<W> {
     member: MemberId,
     mode: Mode,

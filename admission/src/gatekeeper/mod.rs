@@ -282,14 +282,13 @@ impl<W> Gatekeeper<W> {
     pub fn finish(&mut self, now: Duration, latency: Option<Duration>) -> Grant<W> {
         self.look_at_clock(now);
         self.buffer.give_back();
-        if let Some(latency) = latency {
-            if self
+        if let Some(latency) = latency
+            && self
                 .fleet
                 .as_mut()
                 .is_none_or(|fleet| fleet.answered(latency))
-            {
-                self.conductor.answered(latency);
-            }
+        {
+            self.conductor.answered(latency);
         }
         self.grant()
     }

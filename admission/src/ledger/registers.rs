@@ -1,6 +1,7 @@
 //! The ledger in memory: the reference for every other one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::{
     Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, MOST_EVENTS, MemberId,
@@ -8,8 +9,9 @@ use super::{
 };
 use crate::turn::{SchoolKey, Serving};
 
-const LEASE_MS: u64 = LEASE.as_millis() as u64;
-const PACER_LEASE_MS: u64 = PACER_LEASE.as_millis() as u64;
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// One gateway's row.
 #[derive(Clone, Debug)]
@@ -75,7 +77,7 @@ impl Registers {
         let me = call.caller.member;
         self.wake(now, &call.caller);
         self.bury(now);
-        let recovering = now < self.born + LEASE_MS;
+        let recovering = now < self.born + ms(LEASE);
         self.serving = self.serving.max(call.serving.0);
         let others: u32 = self
             .members
@@ -94,7 +96,7 @@ impl Registers {
             Row {
                 // A share that shrinks counts until the gateway has said that it gave way.
                 held: share.max(call.share).max(call.report.in_flight),
-                until: now + LEASE_MS,
+                until: now + ms(LEASE),
                 report: call.report,
             },
         );
@@ -253,7 +255,7 @@ impl Registers {
             Some((id, _)) if id == me => {}
             _ => self.fence += 1,
         }
-        self.pacer = Some((me, now + PACER_LEASE_MS));
+        self.pacer = Some((me, now + ms(PACER_LEASE)));
         Some(Conduct {
             fence: self.fence,
             members: self

@@ -97,7 +97,7 @@ impl Outcome {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Tick(usize, u32),
     Come(usize),
@@ -321,7 +321,7 @@ impl Play {
     }
 
     fn integrate(&mut self, to: Duration) {
-        let dt = (to - self.integrated).as_secs_f64();
+        let dt = to.saturating_sub(self.integrated).as_secs_f64();
         self.integrated = to;
         // Waiting: with a place, and the school has not been called up to it anywhere.
         let waiting = self
@@ -371,7 +371,7 @@ impl Play {
                 if !finished.done {
                     finished.done = true;
                     self.left -= 1;
-                    let wait = (now - finished.came).as_secs_f64();
+                    let wait = now.saturating_sub(finished.came).as_secs_f64();
                     self.outcome.waits.push(wait);
                 }
                 if self.gateways[g].run == run && self.gateways[g].alive {
@@ -544,21 +544,21 @@ impl Play {
             .iter()
             .all(|g| g.alive && g.keeper.mode().0 == Mode::Shared);
         if self.now > self.faults_over && shared && self.outcome.shared_after.is_none() {
-            self.outcome.shared_after = Some(self.now - self.faults_over);
+            self.outcome.shared_after = Some(self.now.saturating_sub(self.faults_over));
         }
     }
 
     fn exchange(&mut self, g: usize) {
         let (now, nonce) = (self.now, self.nonce());
         if let Some(call) = self.gateways[g].keeper.exchange(now, nonce) {
-            self.send_exchange(g, call);
+            self.send_exchange(g, &call);
         }
     }
 
-    fn send_exchange(&mut self, g: usize, call: Exchange) {
+    fn send_exchange(&mut self, g: usize, call: &Exchange) {
         let asked = self.now;
         self.call(g, Kind::Exchange, |registers, wall| {
-            Reply::Exchanged(asked, Box::new(registers.exchange(wall, &call)))
+            Reply::Exchanged(asked, Box::new(registers.exchange(wall, call)))
         });
     }
 
@@ -607,14 +607,14 @@ impl Play {
         gateway.joining = Some(batch);
         let nonce = self.nonce();
         match self.gateways[g].keeper.joining(nonce, &counts) {
-            Some(call) => self.send_join(g, call),
+            Some(call) => self.send_join(g, &call),
             None => self.joined(g, None),
         }
     }
 
-    fn send_join(&mut self, g: usize, call: Join) {
+    fn send_join(&mut self, g: usize, call: &Join) {
         self.call(g, Kind::Join, |registers, wall| {
-            Reply::Joined(registers.join(wall, &call))
+            Reply::Joined(registers.join(wall, call))
         });
     }
 
@@ -644,7 +644,7 @@ impl Play {
                 .iter()
                 .filter(|p| p.school == school && p.begun == 0)
                 .filter(|p| p.turn.is_some_and(|(other, _)| other > turn.0))
-                .map(|p| joined - p.joined)
+                .map(|p| joined.saturating_sub(p.joined))
                 .max()
                 .unwrap_or_default();
             self.outcome.inversion = self.outcome.inversion.max(inversion);

@@ -77,7 +77,10 @@ impl RedisServer {
 
     /// Copies the picture of its data that `SAVE` wrote, or puts it back.
     pub fn snapshot(&self, keep: bool) {
-        let (file, copy) = (self.dir.path().join("dump.rdb"), self.dir.path().join("kept"));
+        let (file, copy) = (
+            self.dir.path().join("dump.rdb"),
+            self.dir.path().join("kept"),
+        );
         let (from, to) = if keep { (file, copy) } else { (copy, file) };
         std::fs::copy(from, to).unwrap();
     }

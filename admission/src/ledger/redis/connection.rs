@@ -325,9 +325,9 @@ fn gives_up(link: &Link, error: &RedisError) -> bool {
 
 /// Makes connections.
 enum Maker {
-    Single(Client),
+    Single(Box<Client>),
     Sentinel(Box<SentinelClient>),
-    Cluster(redis::cluster::ClusterClient),
+    Cluster(Box<redis::cluster::ClusterClient>),
 }
 
 impl Maker {
@@ -341,11 +341,12 @@ impl Maker {
         Ok(match &settings.server {
             Server::Single { address, database } => {
                 let info = info(address, login, *database).map_err(wrong)?;
-                Self::Single(if address.tls {
-                    Client::build_with_tls(info, certificates).map_err(wrong)?
+                let client = if address.tls {
+                    Client::build_with_tls(info, certificates)
                 } else {
-                    Client::open(info).map_err(wrong)?
-                })
+                    Client::open(info)
+                };
+                Self::Single(Box::new(client.map_err(wrong)?))
             }
             Server::Sentinel {
                 sentinels,
@@ -412,7 +413,7 @@ impl Maker {
                         builder = builder.certs(certificates);
                     }
                 }
-                Self::Cluster(builder.build().map_err(wrong)?)
+                Self::Cluster(Box::new(builder.build().map_err(wrong)?))
             }
         })
     }
