@@ -55,20 +55,28 @@ impl<W> Buffer<W> {
         free
     }
 
-    /// Waits for a slot behind every lower turn.
-    pub(crate) fn push(&mut self, turn: Turn, waiter: W) -> WaiterId {
+    /// The place that a turn has in the buffer: behind every lower one.
+    pub(crate) fn place(&mut self, turn: Turn) -> WaiterId {
         self.arrivals += 1;
-        let id = WaiterId {
+        WaiterId {
             turn,
             arrival: self.arrivals,
-        };
-        self.waiters.insert(id, waiter);
-        id
+        }
+    }
+
+    /// Waits for a slot.
+    pub(crate) fn insert(&mut self, place: WaiterId, waiter: W) {
+        self.waiters.insert(place, waiter);
     }
 
     /// Who waits.
     pub(crate) fn waiters(&self) -> impl Iterator<Item = &W> {
         self.waiters.values()
+    }
+
+    /// Everybody, with their places, leaving nobody behind.
+    pub(crate) fn take_all(&mut self) -> BTreeMap<WaiterId, W> {
+        std::mem::take(&mut self.waiters)
     }
 
     /// Leaves the buffer; `None` if the waiter has been given a slot already.

@@ -64,6 +64,22 @@ pub(crate) struct Controller {
 }
 
 impl Controller {
+    /// Goes on from another controller's integral and pace.
+    pub(crate) fn resumed(integral: f64, pace: Option<f64>) -> Self {
+        Self {
+            integral,
+            released: pace.unwrap_or(0.0),
+            seen: if pace.is_some() { 1.0 } else { 0.0 },
+            pace,
+            ..Self::default()
+        }
+    }
+
+    /// The integral: by how much more than the capacity is released, as a part of it.
+    pub(crate) fn integral(&self) -> f64 {
+        self.integral
+    }
+
     /// How many pupils to release now.
     #[allow(
         clippy::cast_possible_truncation,

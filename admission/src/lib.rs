@@ -11,14 +11,18 @@
 
 mod arrivals;
 mod buffer;
+pub mod called;
+mod conductor;
 mod curve;
 mod flow;
 mod gatekeeper;
 pub mod keys;
+pub mod ledger;
 mod pacer;
 pub mod pass;
 mod room;
 pub mod seal;
+mod shares;
 pub mod state;
 pub mod ticket;
 mod turn;
@@ -27,8 +31,11 @@ mod view;
 mod waterfill;
 
 pub use buffer::WaiterId;
+pub use called::Called;
 pub use curve::Curve;
-pub use gatekeeper::{Entry, Gatekeeper, Grant, Refusal, Settings, Straight};
+pub use gatekeeper::{
+    Answer, Entry, Gatekeeper, Grant, Membership, Mode, Refusal, Settings, Straight,
+};
 pub use keys::Keyring;
 pub use pacer::{Fixed, Inputs, Outputs, Pacer};
 pub use pass::Pass;

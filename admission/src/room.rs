@@ -133,6 +133,16 @@ impl Room {
         Some(Turn(turn))
     }
 
+    /// Leaves out the next turns of a school, for pupils who join elsewhere.
+    pub(crate) fn skip(&mut self, school: SchoolIndex, turns: u64) {
+        let serving = self.serving.0;
+        if turns > 0
+            && let Some(school) = self.schools.get_mut(school.0 as usize)
+        {
+            school.last = school.turn_of(school.tooth(serving.max(school.last)) + turns);
+        }
+    }
+
     /// Pupils waiting, over all schools.
     pub fn waiting(&self) -> u64 {
         self.ahead(Turn(u64::MAX))
@@ -161,9 +171,9 @@ impl Room {
         released
     }
 
-    /// Where `serving` would be after releasing so many.
-    pub(crate) fn serving_after(&self, pupils: u64) -> Serving {
-        waterfill::level(self.serving, &self.schools, pupils).0
+    /// Where `serving` would be after releasing so many, and how many that really are.
+    pub(crate) fn after(&self, pupils: u64) -> (Serving, u64) {
+        waterfill::level(self.serving, &self.schools, pupils)
     }
 
     /// Takes over what another view of this room knows, by `max`.
@@ -175,6 +185,22 @@ impl Room {
     pub fn merge_last(&mut self, school: SchoolIndex, turn: Turn) {
         if let Some(school) = self.schools.get_mut(school.0 as usize) {
             school.last = school.last.max(turn.0);
+        }
+    }
+
+    /// Which tooth of its school's comb a turn is.
+    pub(crate) fn tooth(&self, school: SchoolIndex, turn: Turn) -> u64 {
+        self.schools
+            .get(school.0 as usize)
+            .map_or(0, |s| s.tooth(turn.0))
+    }
+
+    /// Takes over which tooth of its comb a school gave last, by `max`.
+    pub fn merge_tooth(&mut self, school: SchoolIndex, tooth: u64) {
+        if let Some(school) = self.schools.get_mut(school.0 as usize)
+            && tooth > 0
+        {
+            school.last = school.last.max(school.turn_of(tooth));
         }
     }
 

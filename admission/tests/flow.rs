@@ -174,10 +174,10 @@ fn a_closed_room_gives_turns_and_lets_nobody_in() {
         let now = Duration::from_millis(50 * tick);
         assert_eq!(room.straight(now), Straight::Queue);
         let (turn, epoch) = room.join(SchoolIndex(0)).unwrap();
-        assert!(room.tick(now).0.is_empty());
-        let entry = room.enter(SchoolIndex(0), turn, epoch, ());
+        assert!(room.tick(now).go.is_empty());
+        let entry = room.enter(now, SchoolIndex(0), turn, epoch, ());
         assert_eq!(entry, Err(Refusal::Shut));
-        assert_eq!(room.enter_again(&pass, ()), Err(Refusal::Shut));
+        assert_eq!(room.enter_again(now, &pass, ()), Err(Refusal::Shut));
     }
     assert_eq!(room.serving(), Serving::START);
     assert_eq!(room.waiting(), 99);

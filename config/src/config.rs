@@ -12,6 +12,7 @@ use crate::report::{Problem, Report};
 use crate::section::{Reading, Section};
 use crate::source::Source;
 use crate::state::{self, State};
+use crate::store::{self, Store};
 use crate::syntax;
 
 /// A configuration without mistakes.
@@ -23,6 +24,8 @@ pub struct Config {
     pub desk: Desk,
     /// `[state]`: what outlives a restart.
     pub state: State,
+    /// `[store]`: where several gateways keep their rooms together. Default: none, there is one.
+    pub store: Option<Store>,
     /// `[region.NAME]`, at least one, in the order of the file.
     pub regions: Vec<Region>,
 }
@@ -68,6 +71,10 @@ fn read(mut root: Section<'_, '_>, file: &Path) -> Config {
     let edge = edge::read(root.take_section("edge"), file, &mut claims);
     let desk = desk::read(root.take_section("desk"), &mut claims);
     let state = state::read(root.take_section("state"), file);
+    let store = root
+        .has("store")
+        .then(|| store::read(root.take_section("store"), file))
+        .flatten();
     let mistakes = root.report().count();
     let sections = root.take_named_sections("region");
     if sections.is_empty() && root.report().count() == mistakes {
@@ -84,6 +91,7 @@ fn read(mut root: Section<'_, '_>, file: &Path) -> Config {
         edge,
         desk,
         state,
+        store,
         regions,
     }
 }

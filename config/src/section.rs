@@ -87,6 +87,15 @@ impl<'r, 't> Section<'r, 't> {
         self.report().check(&place, read)
     }
 
+    /// A switch.
+    pub(crate) fn take_bool(&mut self, key: &'static str) -> Option<bool> {
+        let (value, place) = self.value(key)?;
+        let read = value
+            .as_bool()
+            .ok_or_else(|| wrong_kind(key, "true or false", &value));
+        self.report().check(&place, read)
+    }
+
     /// A text in a form of its own.
     pub(crate) fn take_text<T>(
         &mut self,

@@ -60,6 +60,10 @@ pub(crate) const DESK_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::
 // [state]
 pub(crate) const STATE_DIRECTORY: &str = "/var/lib/einlass";
 
+// [store]
+pub(crate) const STORE_TIMEOUT: Setting<Duration> = setting("timeout", ms(250), ms(50)..=secs(2));
+pub(crate) const STORE_PREFIX: &str = "einlass";
+
 // [region.NAME]
 pub(crate) const PLATFORM: Platform = Platform::Generic;
 

@@ -27,6 +27,7 @@ impl ServeHttp for Desk {
         match session.req_header().uri.path() {
             // The process runs and answers.
             "/healthz" => answer(StatusCode::OK, TEXT, "ok\n".into()),
+            // Readiness does not depend on the ledger: without it a gateway goes on by itself.
             // The edge listens and every room has its registers: both before the desk starts.
             "/readyz" => answer(StatusCode::OK, TEXT, self.ready()),
             "/metrics" => answer(
@@ -44,8 +45,15 @@ impl Desk {
     fn ready(&self) -> String {
         let mut out = String::from("ready\n");
         for pool in &self.site.pools {
+            let (mode, since) = pool.room.mode();
             // Writing to a String cannot fail.
-            let _ = writeln!(out, "room {} embedded", pool.name);
+            let _ = writeln!(
+                out,
+                "room {} {} {:.1} s",
+                pool.name,
+                mode.name(),
+                since.as_secs_f64()
+            );
         }
         out
     }

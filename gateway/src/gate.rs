@@ -15,7 +15,7 @@ use crate::forwarding::HOP_BY_HOP;
 use crate::login::{self, Failure, Login};
 use crate::metrics::Outcome;
 use crate::pages::Message;
-use crate::proxy::{Gateway, Request};
+use crate::proxy::{Gateway, Request, hear};
 use crate::respond::{Reply, relay};
 use crate::room::Slot;
 use crate::standing::{State, TurnBody};
@@ -52,6 +52,7 @@ impl Gateway {
                 .await;
         };
         let jar = Jar::of(&session.req_header().headers);
+        hear(self, request, &jar);
         let held = self.held(session, request, &jar);
         let headers = login_headers(session, request)?;
         if body.as_ref() == ENTER || (body.is_empty() && jar.seal().is_some()) {
@@ -100,7 +101,7 @@ impl Gateway {
     ) -> Result<bool> {
         let seat = &request.seat;
         let room = &seat.pool.room;
-        let Some(held) = self.join(request) else {
+        let Some(held) = self.join(request).await else {
             return Message::UnknownHost
                 .reply(request.language, None)
                 .send(session)
@@ -128,7 +129,7 @@ impl Gateway {
         jar: &Jar,
         login: &Login,
     ) -> Result<bool> {
-        match self.join(request) {
+        match self.join(request).await {
             Some(held) => self.send_to_wait(session, request, jar, &held, login).await,
             None => {
                 Message::UnknownHost
@@ -140,9 +141,9 @@ impl Gateway {
     }
 
     /// Takes the next turn of the request's school; `None` only if the room does not know it.
-    fn join(&self, request: &Request) -> Option<Held> {
+    async fn join(&self, request: &Request) -> Option<Held> {
         let seat = &request.seat;
-        let (turn, epoch) = seat.pool.room.join(seat.school)?;
+        let (turn, epoch) = seat.pool.room.join(seat.school).await?;
         let ticket = Ticket {
             room: seat.pool.room.key,
             school: seat.key,
@@ -374,12 +375,14 @@ pub(crate) async fn enter(
     request: &Request,
 ) -> Result<bool> {
     let jar = Jar::of(&session.req_header().headers);
+    hear(gateway, request, &jar);
     let wait = Reply::see_other("/_einlass/wait");
     let Some(held) = gateway.held(session, request, &jar) else {
         return wait.send(session).await;
     };
+    let come = request.seat.pool.room.come(held.ticket.turn).await;
     let turn = TurnBody::of(&request.seat, &held.ticket, request.language);
-    if turn.state != State::Ready {
+    if !come || turn.state != State::Ready {
         return wait.send(session).await;
     }
     let lifetime = request.seat.pool.limits.seal_lifetime.as_secs();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use einlass_admission::ledger::redis::StoreSettings;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use tokio::net::TcpStream;
@@ -13,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::clock::wall;
 use crate::metrics::Metrics;
 use crate::site::{Pool, Site};
+use crate::store;
 
 /// How often a room moves on.
 const TICK: Duration = Duration::from_millis(50);
@@ -28,6 +30,8 @@ pub(crate) struct Keeper {
     pub(crate) site: Arc<Site>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) state_file: PathBuf,
+    /// Where the rooms are shared with other gateways, if there are any.
+    pub(crate) store: Option<StoreSettings>,
 }
 
 #[async_trait]
@@ -36,6 +40,13 @@ impl BackgroundService for Keeper {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut count: u64 = 0;
+        // A Redis client lives on the runtime that made it.
+        let ledger = self.store.clone().and_then(|settings| {
+            store::open(&self.site, settings)
+                .inspect_err(|error| tracing::error!(%error, "Rooms are not shared"))
+                .ok()
+        });
+        let mut told = None;
         while !*shutdown.borrow() {
             tokio::select! {
                 _ = ticks.tick() => {}
@@ -49,6 +60,9 @@ impl BackgroundService for Keeper {
             if count.is_multiple_of(SECOND.into()) {
                 self.save(Some(TICK * SECOND)).await;
                 self.site.pools.iter().for_each(probe);
+                if let Some(ledger) = &ledger {
+                    store::tell(&mut told, ledger.status());
+                }
             }
             if count.is_multiple_of(EXPIRE) {
                 let wall = wall();

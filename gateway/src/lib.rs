@@ -7,6 +7,7 @@
 mod backends;
 mod clock;
 mod cookies;
+mod courier;
 mod desk;
 pub mod edge;
 mod forwarding;
@@ -24,3 +25,4 @@ pub mod run;
 mod sealed;
 mod site;
 mod standing;
+mod store;

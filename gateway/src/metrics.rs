@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use einlass_admission::Mode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -69,8 +70,16 @@ pub(crate) struct Metrics {
     capacity: Family<Pool, Gauge<f64, AtomicU64>>,
     serving: Family<Pool, Gauge>,
     down: Family<Pool, Gauge>,
+    ledger: Family<PoolMode, Gauge>,
+    ledger_seconds: Family<Pool, Gauge<f64, AtomicU64>>,
     edge_open: Gauge,
     edge: Family<EdgeEvent, Gauge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolMode {
+    pool: String,
+    mode: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -95,7 +104,16 @@ impl Metrics {
             Unit::Other("per_second".to_owned()),
             capacity.clone(),
         );
+        let ledger_seconds: Family<Pool, Gauge<f64, AtomicU64>> = Family::default();
+        registry.register_with_unit(
+            "ledger_mode_age",
+            "How long the room's ledger has been as it is",
+            Unit::Seconds,
+            ledger_seconds.clone(),
+        );
         Self {
+            ledger: register!("ledger_mode", "1 for how the room's ledger is"),
+            ledger_seconds,
             requests: register!("requests", "Requests of a pool's schools"),
             failures: register!("request_failures", "Requests that ended in an error"),
             polls: register!("polls", "Polls of the turn"),
@@ -182,6 +200,18 @@ impl Metrics {
             set(&self.cap, gauges.cap.into());
             set(&self.serving, pool.room.serving().0);
             set(&self.down, pool.backends.down().into());
+            let (mode, since) = pool.room.mode();
+            for each in Mode::ALL {
+                let label = PoolMode {
+                    pool: pool.name.clone(),
+                    mode: each.name(),
+                };
+                let is = i64::from(each == mode);
+                self.ledger.get_or_create(&label).set(is);
+            }
+            self.ledger_seconds
+                .get_or_create(&label)
+                .set(since.as_secs_f64());
             if let Some(capacity) = gauges.capacity {
                 self.capacity.get_or_create(&label).set(capacity);
             }

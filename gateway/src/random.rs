@@ -17,3 +17,8 @@ pub(crate) fn bytes<const N: usize>() -> [u8; N] {
 pub(crate) fn fraction() -> f64 {
     f64::from(u32::from_be_bytes(bytes())) / (f64::from(u32::MAX) + 1.0)
 }
+
+/// A random number that is never 0.
+pub(crate) fn nonce() -> u32 {
+    u32::from_be_bytes(bytes()).max(1)
+}

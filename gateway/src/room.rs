@@ -5,33 +5,56 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use einlass_admission::ledger::{Exchange, Exchanged, Join, Joined, Merge, Publish};
 use einlass_admission::{
-    Entry, Gatekeeper, Grant, Pass, Refusal, RoomKey, SchoolIndex, Serving, Straight, Ticket, Turn,
-    Unix, View, WaiterId, state::RoomState,
+    Entry, Gatekeeper, Grant, Mode, Pass, Refusal, RoomKey, SchoolIndex, Serving, Straight, Ticket,
+    Turn, Unix, View, WaiterId, state::RoomState,
 };
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::clock::Clock;
+use crate::random;
 
-type Waker = oneshot::Sender<Slot>;
+type Waker = oneshot::Sender<Result<Slot, Refusal>>;
+type Joiner = (SchoolIndex, oneshot::Sender<Option<(Turn, u32)>>);
+
+/// How long a turn is waited for that another gateway, a moment ahead, has called already.
+const BEHIND: Duration = Duration::from_secs(1);
+
+/// What was heard from the ledger and has to be told to it in turn.
+pub(crate) struct Heard {
+    pub(crate) publish: Option<Publish>,
+    pub(crate) merge: Vec<Merge>,
+}
 
 /// The room in front of one pool.
 pub(crate) struct LiveRoom {
     pub(crate) key: RoomKey,
+    name: String,
     clock: Clock,
     gatekeeper: Mutex<Gatekeeper<Waker>>,
     view: ArcSwap<View>,
     watermark: AtomicU64,
     /// Wakes held requests; polls read `watermark` instead.
     moved: watch::Sender<Serving>,
+    /// Other gateways may have this room too.
+    in_fleet: bool,
+    bell: Notify,
+    joiners: Mutex<Vec<Joiner>>,
+    joiner_came: Notify,
 }
 
 impl LiveRoom {
-    pub(crate) fn new(key: RoomKey, clock: Clock, gatekeeper: Gatekeeper<Waker>) -> Arc<Self> {
+    pub(crate) fn new(name: &str, clock: Clock, gatekeeper: Gatekeeper<Waker>) -> Arc<Self> {
         let serving = gatekeeper.serving();
         Arc::new(Self {
-            key,
+            key: RoomKey::of(name),
+            name: name.to_owned(),
+            in_fleet: gatekeeper.mode().0 != Mode::Embedded,
+            bell: Notify::new(),
+            joiners: Mutex::default(),
+            joiner_came: Notify::new(),
             clock,
             view: ArcSwap::from_pointee(gatekeeper.view()),
             watermark: AtomicU64::new(serving.0),
@@ -47,8 +70,14 @@ impl LiveRoom {
     }
 
     /// The next turn of a school, as a ticket without its school's key.
-    pub(crate) fn join(&self, school: SchoolIndex) -> Option<(Turn, u32)> {
-        self.lock().join(school)
+    pub(crate) async fn join(&self, school: SchoolIndex) -> Option<(Turn, u32)> {
+        if !self.in_fleet {
+            return self.lock().join(school);
+        }
+        let (sender, turn) = oneshot::channel();
+        self.joiners.lock().push((school, sender));
+        self.joiner_came.notify_one();
+        turn.await.ok().flatten()
     }
 
     /// Learns from a ticket that its turn was given, if this gateway does not know it yet.
@@ -67,9 +96,14 @@ impl LiveRoom {
         ticket: &Ticket,
     ) -> Result<Slot, Refusal> {
         let (waker, woken) = oneshot::channel();
+        if !self.come(ticket.turn).await {
+            return Err(Refusal::TooEarly);
+        }
+        let now = self.clock.now();
         let entry = self
             .lock()
-            .enter(school, ticket.turn, ticket.epoch, waker)?;
+            .enter(now, school, ticket.turn, ticket.epoch, waker)?;
+        self.ring();
         let claim = Claim {
             school,
             turn: ticket.turn,
@@ -81,14 +115,15 @@ impl LiveRoom {
     /// Waits in front of the buffer, by a pass.
     pub(crate) async fn enter_again(self: &Arc<Self>, pass: &Pass) -> Result<Slot, Refusal> {
         let (waker, woken) = oneshot::channel();
-        let entry = self.lock().enter_again(pass, waker)?;
+        let now = self.clock.now();
+        let entry = self.lock().enter_again(now, pass, waker)?;
         self.slot(entry, woken, None).await
     }
 
     async fn slot(
         self: &Arc<Self>,
         entry: Entry,
-        woken: oneshot::Receiver<Slot>,
+        woken: oneshot::Receiver<Result<Slot, Refusal>>,
         claim: Option<Claim>,
     ) -> Result<Slot, Refusal> {
         let id = match entry {
@@ -101,10 +136,11 @@ impl LiveRoom {
             claim,
         };
         match woken.await {
-            Ok(mut slot) => {
+            Ok(Ok(mut slot)) => {
                 slot.claim = place.claim.take();
                 Ok(slot)
             }
+            Ok(Err(refusal)) => Err(refusal),
             // The room went away, which happens only when the gateway stops.
             Err(_) => Err(Refusal::Shut),
         }
@@ -118,6 +154,15 @@ impl LiveRoom {
     /// Whether the ticket has admitted somebody.
     pub(crate) fn is_used(&self, school: SchoolIndex, ticket: &Ticket) -> bool {
         self.lock().is_used(school, ticket.turn, ticket.epoch)
+    }
+
+    /// Whether the turn has come. What another gateway has called a moment ago comes here at once.
+    pub(crate) async fn come(&self, turn: Turn) -> bool {
+        let come = self.serving().admits(turn);
+        if come || !self.in_fleet || !self.soon(turn, 2 * BEHIND) {
+            return come;
+        }
+        self.hold(turn, BEHIND).await
     }
 
     /// Whether a turn given just now is likely to come within `hold`. The picture that polls read
@@ -156,10 +201,9 @@ impl LiveRoom {
         if let Some(view) = view {
             self.view.store(Arc::new(view));
         }
-        if self.watermark.fetch_max(serving.0, Ordering::AcqRel) < serving.0 {
-            self.moved.send_replace(serving);
-        }
+        self.move_on(serving);
         self.wake(grant);
+        self.ring();
     }
 
     /// Forgets what can no longer be replayed.
@@ -195,26 +239,153 @@ impl LiveRoom {
         }
     }
 
+    /// Learns from a browser how far another gateway has called the room.
+    pub(crate) fn hear(&self, serving: Serving) {
+        if serving > self.serving() {
+            self.lock().hear(self.clock.now(), serving);
+            self.move_on(serving);
+        }
+    }
+
+    /// Whether other gateways may have this room too.
+    pub(crate) fn in_fleet(&self) -> bool {
+        self.in_fleet
+    }
+
+    /// How the room's ledger is, and for how long.
+    pub(crate) fn mode(&self) -> (Mode, Duration) {
+        let (mode, since) = self.lock().mode();
+        (mode, self.clock.now().saturating_sub(since))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns when there may be something to tell the ledger.
+    pub(crate) async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// What to tell the ledger now, if anything, and when that is.
+    pub(crate) fn exchange(&self) -> Option<(Duration, Exchange)> {
+        let now = self.clock.now();
+        let call = self.lock().exchange(now, random::nonce())?;
+        Some((now, call))
+    }
+
+    pub(crate) fn exchanged(self: &Arc<Self>, asked: Duration, reply: Exchanged) -> Heard {
+        let mut gatekeeper = self.lock();
+        let answer = gatekeeper.exchanged(self.clock.now(), asked, reply);
+        let serving = gatekeeper.serving();
+        drop(gatekeeper);
+        self.move_on(serving);
+        self.wake(answer.grant);
+        Heard {
+            publish: answer.publish,
+            merge: answer.merge,
+        }
+    }
+
+    pub(crate) fn exchange_failed(self: &Arc<Self>) {
+        let grant = self.lock().exchange_failed();
+        self.wake(grant);
+    }
+
+    pub(crate) fn published(&self, publish: &Publish, accepted: bool) {
+        let mut gatekeeper = self.lock();
+        gatekeeper.published(self.clock.now(), publish, accepted);
+        let serving = gatekeeper.serving();
+        drop(gatekeeper);
+        self.move_on(serving);
+    }
+
+    pub(crate) fn merged(&self, accepted: bool) {
+        self.lock().merged(accepted);
+    }
+
+    /// Waits for somebody who joins, and takes all who have come.
+    pub(crate) async fn joiners(&self) -> Vec<Joiner> {
+        loop {
+            let mut batch = std::mem::take(&mut *self.joiners.lock());
+            if !batch.is_empty() {
+                // Per school in the order of arrival.
+                batch.sort_by_key(|(school, _)| *school);
+                return batch;
+            }
+            self.joiner_came.notified().await;
+        }
+    }
+
+    /// How to ask the ledger for their turns; `None` if it is not to be asked.
+    pub(crate) fn joining(&self, batch: &[Joiner]) -> Option<Join> {
+        self.lock().joining(random::nonce(), &counted(batch))
+    }
+
+    /// Gives them the ledger's turns, or our own.
+    pub(crate) fn joined(&self, batch: Vec<Joiner>, joined: Option<&Joined>) {
+        let mut gatekeeper = self.lock();
+        let turns: Vec<Option<(Turn, u32)>> = match joined {
+            Some(joined) => {
+                let turns = gatekeeper.joined(&counted(&batch), joined);
+                turns.into_iter().map(Some).collect()
+            }
+            None => batch
+                .iter()
+                .map(|(school, _)| gatekeeper.join(*school))
+                .collect(),
+        };
+        drop(gatekeeper);
+        for ((_, joiner), turn) in batch.into_iter().zip(turns) {
+            // A browser that has gone leaves a turn that nobody takes.
+            let _ = joiner.send(turn);
+        }
+    }
+
+    fn ring(&self) {
+        if self.in_fleet {
+            self.bell.notify_one();
+        }
+    }
+
+    fn move_on(&self, serving: Serving) {
+        if self.watermark.fetch_max(serving.0, Ordering::AcqRel) < serving.0 {
+            self.moved.send_replace(serving);
+        }
+    }
+
     fn finish(self: &Arc<Self>, claim: Option<Claim>, latency: Option<Duration>) {
         let mut gatekeeper = self.lock();
         if let Some(claim) = claim {
             gatekeeper.unuse(claim.school, claim.turn, claim.epoch);
         }
-        let grant = gatekeeper.finish(latency);
+        let grant = gatekeeper.finish(self.clock.now(), latency);
         drop(gatekeeper);
         self.wake(grant);
+        self.ring();
     }
 
-    fn wake(self: &Arc<Self>, Grant(woken): Grant<Waker>) {
-        for waker in woken {
+    fn wake(self: &Arc<Self>, grant: Grant<Waker>) {
+        for waker in grant.go {
             // A waiter that is gone gives the slot back by dropping it.
-            drop(waker.send(Slot::new(self, None)));
+            drop(waker.send(Ok(Slot::new(self, None))));
+        }
+        for waker in grant.refused {
+            drop(waker.send(Err(Refusal::Used)));
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Gatekeeper<Waker>> {
         self.gatekeeper.lock()
     }
+}
+
+/// How many of each school, in the order of a batch.
+fn counted(batch: &[Joiner]) -> Vec<(SchoolIndex, u32)> {
+    batch
+        .chunk_by(|(one, _), (other, _)| one == other)
+        .filter_map(|same| Some((same.first()?.0, u32::try_from(same.len()).ok()?)))
+        .collect()
 }
 
 /// Numbers for the desk.
@@ -252,7 +423,10 @@ impl Slot {
 
     /// The login has left for the backend: its ticket stays used.
     pub(crate) fn sent(&mut self) {
-        self.claim = None;
+        if let Some(claim) = self.claim.take() {
+            let mut gatekeeper = self.room.lock();
+            gatekeeper.sent(claim.school, claim.turn, claim.epoch);
+        }
     }
 
     /// The backend has answered a login that really hashed.

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use einlass_admission::ledger::MemberId;
+use einlass_admission::ledger::redis::LedgerError;
 use einlass_admission::state::{State, StateError};
 use einlass_config::{Config, Mistakes};
 use pingora_core::connectors::http::Connector;
@@ -20,7 +22,9 @@ use crate::keeper::Keeper;
 use crate::key_file::{self, KeyFileError};
 use crate::metrics::Metrics;
 use crate::proxy::Gateway;
+use crate::random;
 use crate::site::Site;
+use crate::store;
 
 /// How long requests in flight may take to finish when the gateway stops.
 const DRAIN: Duration = Duration::from_secs(35);
@@ -37,6 +41,9 @@ pub enum RunError {
     /// The state of an earlier run cannot be read.
     #[error("{0}")]
     State(#[from] StateError),
+    /// The ledger cannot be reached, and the operator wants no gateway without it.
+    #[error("{0}\n[store] required = true: the gateway does not start without its ledger")]
+    Store(#[from] LedgerError),
     /// The edge cannot listen.
     #[error("{0}")]
     Edge(#[from] EdgeError),
@@ -45,6 +52,8 @@ pub enum RunError {
 /// Starts the gateway and blocks until it is told to stop.
 pub fn run(config: &Path) -> Result<(), RunError> {
     let config = einlass_config::load(config)?;
+    // There is one TLS in the process. A second call, in a test, changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let keys = key_file::load(&config.state.directory)?;
     let state_file = config.state.directory.join("rooms.json");
     let state = match State::load(&state_file) {
@@ -55,8 +64,20 @@ pub fn run(config: &Path) -> Result<(), RunError> {
         }
         state => state?,
     };
-    let epoch = u32::try_from(wall().0).unwrap_or(u32::MAX);
-    let site = Arc::new(Site::build(&config, Clock::start(), epoch, state));
+    let store = config.store.as_ref().map(store::settings);
+    if let Some(settings) = &store
+        && config.store.as_ref().is_some_and(|store| store.required)
+    {
+        store::reach(settings.clone())?;
+    }
+    // Several gateways may start in the same second, one does not start twice in it.
+    let (epoch, member) = if store.is_some() {
+        let member = MemberId(u64::from_be_bytes(random::bytes()));
+        (random::nonce(), Some(member))
+    } else {
+        (u32::try_from(wall().0).unwrap_or(u32::MAX), None)
+    };
+    let site = Arc::new(Site::build(&config, Clock::start(), epoch, member, state));
     let metrics = Arc::new(Metrics::new());
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let idle: u32 = config.pools().iter().map(|p| p.upstream.max_idle).sum();
@@ -90,6 +111,7 @@ pub fn run(config: &Path) -> Result<(), RunError> {
         site,
         metrics,
         state_file,
+        store,
     };
     let keeper = GenBackgroundService::new("keeper".to_owned(), Arc::new(keeper));
     let services = Services {

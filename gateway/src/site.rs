@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use einlass_admission::{
-    Fixed, Gatekeeper, Room, RoomKey, SchoolIndex, SchoolKey, Settings, Step, Weight,
+    Fixed, Gatekeeper, Membership, Room, SchoolIndex, SchoolKey, Settings, Step, Weight,
+    ledger::MemberId,
     state::{RoomState, State},
 };
 use einlass_config::{Config, Gate, HostTable, Mode};
@@ -51,7 +52,14 @@ pub(crate) struct Site {
 
 impl Site {
     /// Builds the house, and takes over what an earlier run left.
-    pub(crate) fn build(config: &Config, clock: Clock, epoch: u32, state: Option<State>) -> Self {
+    /// `member` names this run among several gateways.
+    pub(crate) fn build(
+        config: &Config,
+        clock: Clock,
+        epoch: u32,
+        member: Option<MemberId>,
+        state: Option<State>,
+    ) -> Self {
         let mut earlier: BTreeMap<String, RoomState> =
             state.map(|state| state.rooms).unwrap_or_default();
         let mut pools = Vec::new();
@@ -78,6 +86,12 @@ impl Site {
             };
             let pacer = Fixed::new(pool.admission.in_flight.max, settings.ceiling);
             let mut gatekeeper = Gatekeeper::new(room, epoch, settings, Box::new(pacer));
+            if let Some(member) = member {
+                gatekeeper = gatekeeper.in_fleet(Membership {
+                    member,
+                    share_unheard: pool.admission.in_flight.min,
+                });
+            }
             if let Some(state) = earlier.remove(&pool.name) {
                 gatekeeper.restore(state);
             }
@@ -86,7 +100,7 @@ impl Site {
                 .filter_map(|(key, ..)| gatekeeper.room().index(*key))
                 .collect();
             let live = Arc::new(Pool {
-                room: LiveRoom::new(RoomKey::of(&pool.name), clock, gatekeeper),
+                room: LiveRoom::new(&pool.name, clock, gatekeeper),
                 backends: Backends::new(clock, pool.upstream.clone(), &pool.backends),
                 limits: Limits {
                     hold: pool.admission.hold,

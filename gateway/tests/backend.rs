@@ -227,9 +227,10 @@ async fn a_large_answer_to_a_login_is_streamed_whole() {
         }
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         stream.write_all(head).await.unwrap();
+        let chunk = vec![b'x'; 0x8000];
         for _ in 0..100 {
             stream.write_all(b"8000\r\n").await.unwrap();
-            stream.write_all(&[b'x'; 0x8000]).await.unwrap();
+            stream.write_all(&chunk).await.unwrap();
             stream.write_all(b"\r\n").await.unwrap();
         }
         stream.write_all(b"0\r\n\r\n").await.unwrap();

@@ -352,7 +352,7 @@ impl World {
         if shut && serving > before {
             self.report.released_while_shut += 1;
         }
-        for pupil in grant.0 {
+        for pupil in grant.go {
             self.start(pupil);
         }
         if self.ticks.is_multiple_of(2) {
@@ -489,7 +489,7 @@ impl World {
         let p = &mut self.pupils[pupil];
         let (turn, epoch) = p.turn.expect("joined");
         let school = p.school;
-        match self.gatekeeper.enter(school, turn, epoch, pupil) {
+        match self.gatekeeper.enter(self.now, school, turn, epoch, pupil) {
             Ok(entry) => {
                 p.entered = Some(self.now);
                 if let Some(come) = p.come {
@@ -500,7 +500,7 @@ impl World {
                     self.start(pupil);
                 }
                 if pupil.is_multiple_of(16) {
-                    let again = self.gatekeeper.enter(school, turn, epoch, pupil);
+                    let again = self.gatekeeper.enter(self.now, school, turn, epoch, pupil);
                     assert!(matches!(again, Err(Refusal::Used | Refusal::Full)));
                 }
             }
@@ -537,8 +537,10 @@ impl World {
 
     fn done(&mut self, pupil: usize) {
         self.in_flight -= 1;
-        let grant = self.gatekeeper.finish(Some(self.pupils[pupil].took));
-        for pupil in grant.0 {
+        let grant = self
+            .gatekeeper
+            .finish(self.now, Some(self.pupils[pupil].took));
+        for pupil in grant.go {
             self.start(pupil);
         }
     }

@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::site::Site;
 
 pub(crate) use request::Request;
+pub(crate) use route::hear;
 
 /// What all requests share.
 pub(crate) struct Gateway {

@@ -1,12 +1,14 @@
 //! Second phase: which school, and is it one of our own pages, the gate, or the backend's?
 
+use einlass_admission::Called;
 use http::Method;
 use http::header::HOST;
 use pingora_core::Result;
 use pingora_proxy::Session;
 
 use super::{Context, Gateway, Request};
-use crate::cookies::Jar;
+use crate::clock::wall;
+use crate::cookies::{CALLED, Jar};
 use crate::forwarding::Origin;
 use crate::gate;
 use crate::pages::{Language, Message, WaitPage};
@@ -74,12 +76,16 @@ async fn reserved(
         "turn" if read => {
             gateway.metrics.poll(&request.seat.pool.name);
             let turn = turn(gateway, session, request);
-            Reply::json(http::StatusCode::OK, &turn).send(session).await
+            Reply::json(http::StatusCode::OK, &turn)
+                .cookies(called(gateway, request))
+                .send(session)
+                .await
         }
         "wait" if read => {
             let turn = turn(gateway, session, request);
             let login = request.login_page();
             WaitPage::reply(&turn, request.language, &login)
+                .cookies(called(gateway, request))
                 .send(session)
                 .await
         }
@@ -96,8 +102,34 @@ async fn reserved(
 
 fn turn(gateway: &Gateway, session: &Session, request: &Request) -> TurnBody {
     let jar = Jar::of(&session.req_header().headers);
+    hear(gateway, request, &jar);
     match gateway.held(session, request, &jar) {
         Some(held) => TurnBody::of(&request.seat, &held.ticket, request.language),
         None => TurnBody::none(request.language),
+    }
+}
+
+/// How far the room has been called, for the next gateway this browser asks.
+fn called(gateway: &Gateway, request: &Request) -> Option<String> {
+    let room = &request.seat.pool.room;
+    room.in_fleet().then(|| {
+        let called = Called {
+            room: room.key,
+            serving: room.serving(),
+            at: wall(),
+        };
+        let text = called.encode(&gateway.keys);
+        request.baker().called(&text, Called::LIFETIME)
+    })
+}
+
+/// Takes over what another gateway has told this browser.
+pub(crate) fn hear(gateway: &Gateway, request: &Request, jar: &Jar) {
+    let room = &request.seat.pool.room;
+    if let Some(text) = jar.find(CALLED)
+        && room.in_fleet()
+        && let Some(serving) = Called::decode(&gateway.keys, text, room.key, wall())
+    {
+        room.hear(serving);
     }
 }

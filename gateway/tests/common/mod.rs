@@ -85,8 +85,22 @@ impl Setup {
         self
     }
 
+    /// A gateway of a fleet: the rooms in this Redis, the keys those of the first gateway.
+    pub async fn start_beside(self, first: &Gateway) -> Gateway {
+        self.start_with(Some(first)).await
+    }
+
     pub async fn start(self) -> Gateway {
+        self.start_with(None).await
+    }
+
+    async fn start_with(self, beside: Option<&Gateway>) -> Gateway {
         let dir = TempDir::new().unwrap();
+        if let Some(first) = beside {
+            std::fs::create_dir(dir.path().join("state")).unwrap();
+            let keys = |dir: &TempDir| dir.path().join("state/keys");
+            std::fs::copy(keys(&first.dir), keys(&dir)).unwrap();
+        }
         let (edge, desk) = (free_address(), free_address());
         let config = dir.path().join("einlass.toml");
         let text = format!(
@@ -143,6 +157,30 @@ impl Gateway {
             "the gateway does not get ready: {}",
             self.log()
         );
+    }
+
+    /// Sends a signal: `STOP`, `CONT`, ….
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.pid().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// How the ledgers of its rooms are, by name of the mode.
+    pub async fn modes(&self) -> Vec<String> {
+        let answer = send(self.desk, get("/readyz", "desk")).await;
+        let text = answer.text();
+        let rooms = text.lines().filter(|line| line.starts_with("room "));
+        rooms
+            .filter_map(|line| line.split(' ').nth(2).map(str::to_owned))
+            .collect()
+    }
+
+    /// Waits until all its rooms are in that mode.
+    pub async fn until_mode(&self, mode: &str) {
+        let reached = async || self.modes().await.iter().all(|m| m == mode);
+        assert!(eventually(reached).await, "never {mode}");
     }
 
     pub fn pid(&self) -> u32 {
@@ -229,7 +267,7 @@ pub fn free_address() -> SocketAddr {
 }
 
 /// Whether a condition comes true in time.
-pub async fn eventually<F: Future<Output = bool>>(condition: impl Fn() -> F) -> bool {
+pub async fn eventually(condition: impl AsyncFn() -> bool) -> bool {
     let started = Instant::now();
     while started.elapsed() < PATIENCE {
         if condition().await {

@@ -3,23 +3,23 @@
 //! A state machine without I/O. The gateway's shell calls it under a short lock, with the time,
 //! and wakes whom it names.
 
-use std::collections::BTreeMap;
+mod fleet;
+mod keep;
+
 use std::time::Duration;
 
-use crate::arrivals::Arrivals;
 use crate::buffer::{Buffer, WaiterId};
+use crate::conductor::{Conductor, Scene, part};
 use crate::curve::Curve;
-use crate::flow::{Controller, Flow};
-use crate::pacer::{Inputs, Outputs, Pacer};
+use crate::pacer::Pacer;
 use crate::pass::{Pass, Tries};
 use crate::room::{Room, SchoolIndex};
-use crate::state::RoomState;
-use crate::turn::{SchoolKey, Serving, Turn, Unix};
+use crate::turn::{Serving, Turn, Unix};
 use crate::used::Used;
 use crate::view::{Door, View};
 
-/// Latencies kept between two ticks, should ticks stop: as many as any pacer looks at.
-const MOST_LATENCIES: usize = 4_096;
+use fleet::Fleet;
+pub use fleet::{Answer, Membership, Mode};
 
 /// What an operator sets for a room.
 #[derive(Clone, Copy, Debug)]
@@ -65,10 +65,15 @@ pub enum Refusal {
     Shut,
 }
 
-/// Who to wake: each of them holds a slot now.
+/// Who to wake.
 #[derive(Debug)]
 #[must_use]
-pub struct Grant<W>(pub Vec<W>);
+pub struct Grant<W> {
+    /// Each of them holds a slot now.
+    pub go: Vec<W>,
+    /// Their tickets have entered at another gateway.
+    pub refused: Vec<W>,
+}
 
 /// Somebody in the buffer.
 struct Buffered<W> {
@@ -83,11 +88,9 @@ pub struct Gatekeeper<W> {
     epoch: u32,
     settings: Settings,
     buffer: Buffer<Buffered<W>>,
-    pacer: Box<dyn Pacer>,
-    outputs: Outputs,
-    controller: Controller,
-    arrivals: Arrivals,
-    inputs: Inputs,
+    conductor: Conductor,
+    /// The other gateways, if there may be any.
+    fleet: Option<Fleet<W>>,
     used: Vec<Used>,
     /// Turns given since the last [`Gatekeeper::state_ahead`], per school.
     joined: Vec<u64>,
@@ -100,20 +103,17 @@ pub struct Gatekeeper<W> {
 
 impl<W> Gatekeeper<W> {
     /// A room nobody has used. `epoch` must differ from that of every earlier run.
-    pub fn new(room: Room, epoch: u32, settings: Settings, mut pacer: Box<dyn Pacer>) -> Self {
-        let outputs = pacer.step(Duration::ZERO, &Inputs::default());
+    pub fn new(room: Room, epoch: u32, settings: Settings, pacer: Box<dyn Pacer>) -> Self {
+        let conductor = Conductor::new(pacer);
         Self {
             used: vec![Used::default(); room.schools().len()],
             joined: vec![0; room.schools().len()],
             room,
             epoch,
             settings,
-            buffer: Buffer::new(outputs.cap),
-            pacer,
-            outputs,
-            controller: Controller::default(),
-            arrivals: Arrivals::default(),
-            inputs: Inputs::default(),
+            buffer: Buffer::new(conductor.cap()),
+            conductor,
+            fleet: None,
             tries: Tries::default(),
             down: false,
             waiting: 0,
@@ -124,22 +124,26 @@ impl<W> Gatekeeper<W> {
 
     /// Takes a slot on the spot, if one is free and nobody is waiting, buffered or on the way.
     pub fn straight(&mut self, now: Duration) -> Straight {
-        let coming = self.arrivals.coming(now);
+        self.look_at_clock(now);
+        let coming = self.coming(now);
         let open = self.door() == Door::Open && self.waiting == 0 && self.has_token();
-        if open && u64::from(self.buffer.free()) > coming && self.buffer.try_take() {
+        let claiming = self.fleet.as_ref().map_or(0, Fleet::claiming);
+        let free = self.buffer.free();
+        if open && u64::from(free) > coming + claiming && self.buffer.try_take() {
             self.spend_token();
             return Straight::Go;
         }
         Straight::Queue
     }
 
-    /// Gives the next turn of a school and this run's epoch; `None` for a school of another room.
+    /// Gives the next turn of a school and the epoch it belongs to; `None` for a school of another
+    /// room. In a fleet that is in touch with its ledger, [`Gatekeeper::joining`] is the way.
     pub fn join(&mut self, school: SchoolIndex) -> Option<(Turn, u32)> {
+        let passed_over = self.fleet.as_mut().map_or(0, |f| f.join_alone(school));
+        self.room.skip(school, passed_over);
         let turn = self.room.join(school)?;
-        self.waiting += 1;
-        if let Some(joined) = self.joined.get_mut(school.0 as usize) {
-            *joined += 1;
-        }
+        self.waiting += 1 + passed_over;
+        self.count_joins(school, 1);
         Some((turn, self.epoch))
     }
 
@@ -150,12 +154,18 @@ impl<W> Gatekeeper<W> {
         let before = self.room.waiting_in(school);
         self.room.merge_last(school, turn);
         let after = self.room.waiting_in(school);
+        if let Some(fleet) = &mut self.fleet
+            && after > before
+        {
+            fleet.learn(school);
+        }
         self.waiting = self.waiting.saturating_add(after.saturating_sub(before));
     }
 
     /// Enters with a turn that has come. A ticket enters once.
     pub fn enter(
         &mut self,
+        now: Duration,
         school: SchoolIndex,
         turn: Turn,
         epoch: u32,
@@ -168,28 +178,40 @@ impl<W> Gatekeeper<W> {
             return Err(Refusal::TooEarly);
         }
         let tooth = self.tooth(school, turn);
-        if self.buffer.depth() >= self.depth_limit() {
+        if self.buffered() >= self.depth_limit() {
             return Err(Refusal::Full);
         }
         let used = self.used.get_mut(school.0 as usize);
         if !used.is_some_and(|used| used.take(epoch, tooth)) {
             return Err(Refusal::Used);
         }
-        self.arrivals.arrived(turn);
-        Ok(self.take_or_wait(turn, Some((school, turn, epoch)), waiter))
+        self.look_at_clock(now);
+        self.arrived(turn);
+        let ticket = Some((school, turn, epoch));
+        if self.claims_first() {
+            let id = self.buffer.place(turn);
+            let key = self.ticket_key(school, turn, epoch);
+            if let (Some(fleet), Some(key)) = (&mut self.fleet, key) {
+                fleet.claim(id, key, Buffered { waiter, ticket });
+                return Ok(Entry::Buffered(id));
+            }
+            return Err(Refusal::TooEarly);
+        }
+        Ok(self.take_or_wait(turn, ticket, waiter))
     }
 
     /// Enters with a pass: ahead of every turn, a few times.
-    pub fn enter_again(&mut self, pass: &Pass, waiter: W) -> Result<Entry, Refusal> {
+    pub fn enter_again(&mut self, now: Duration, pass: &Pass, waiter: W) -> Result<Entry, Refusal> {
         if self.door() != Door::Open {
             return Err(Refusal::Shut);
         }
-        if self.buffer.depth() >= self.depth_limit() {
+        if self.buffered() >= self.depth_limit() {
             return Err(Refusal::Full);
         }
         if !self.tries.take(pass, self.settings.pass_tries) {
             return Err(Refusal::Used);
         }
+        self.look_at_clock(now);
         Ok(self.take_or_wait(Turn(0), None, waiter))
     }
 
@@ -203,7 +225,8 @@ impl<W> Gatekeeper<W> {
         if !used.is_some_and(|used| used.take(epoch, tooth)) {
             return Err(Refusal::Used);
         }
-        self.arrivals.arrived(turn);
+        self.arrived(turn);
+        self.sent(school, turn, epoch);
         Ok(())
     }
 
@@ -229,24 +252,43 @@ impl<W> Gatekeeper<W> {
         }
     }
 
+    /// The login has left for the backend: nobody else enters with this ticket, here or elsewhere.
+    pub fn sent(&mut self, school: SchoolIndex, turn: Turn, epoch: u32) {
+        let key = self.ticket_key(school, turn, epoch);
+        if let (Some(fleet), Some(key)) = (&mut self.fleet, key) {
+            fleet.sent(key);
+        }
+    }
+
     /// Nothing was sent for this ticket: it may be used again.
     pub fn unuse(&mut self, school: SchoolIndex, turn: Turn, epoch: u32) {
         let tooth = self.tooth(school, turn);
         if let Some(used) = self.used.get_mut(school.0 as usize) {
             used.give_back(epoch, tooth);
         }
+        let key = self.ticket_key(school, turn, epoch);
+        if let (Some(fleet), Some(key)) = (&mut self.fleet, key) {
+            fleet.released(key);
+        }
     }
 
     /// Leaves the buffer. False if the slot was taken already and must be given back.
     pub fn leave(&mut self, id: WaiterId) -> bool {
-        self.buffer.remove(id).is_some()
+        let claiming = self.fleet.as_mut().is_some_and(|fleet| fleet.leave(id));
+        claiming || self.buffer.remove(id).is_some()
     }
 
     /// Gives a slot back. `latency` is that of a login that really hashed, else `None`.
-    pub fn finish(&mut self, latency: Option<Duration>) -> Grant<W> {
+    pub fn finish(&mut self, now: Duration, latency: Option<Duration>) -> Grant<W> {
+        self.look_at_clock(now);
         self.buffer.give_back();
-        if self.inputs.latencies.len() < MOST_LATENCIES {
-            self.inputs.latencies.extend(latency);
+        if let Some(latency) = latency
+            && self
+                .fleet
+                .as_mut()
+                .is_none_or(|fleet| fleet.answered(latency))
+        {
+            self.conductor.answered(latency);
         }
         self.grant()
     }
@@ -257,14 +299,16 @@ impl<W> Gatekeeper<W> {
             .ticked
             .map_or(Duration::ZERO, |last| now.saturating_sub(last));
         self.ticked = Some(now);
-        if let Some(ceiling) = self.settings.ceiling {
+        let portion = self.portion();
+        if let Some(ceiling) = self.settings.ceiling.map(|c| c * portion) {
             let burst = (ceiling / 4.0).max(1.0);
             self.tokens = (self.tokens + ceiling * dt.as_secs_f64()).min(burst);
         }
-        self.inputs.in_flight = self.buffer.in_flight();
-        self.outputs = self.pacer.step(now, &self.inputs);
-        self.inputs.latencies.clear();
-        self.buffer.set_cap(self.outputs.cap);
+        if self.fleet.is_some() {
+            return self.tick_in_fleet(now, dt);
+        }
+        self.conductor.pace(now, self.buffer.in_flight());
+        self.buffer.set_cap(self.conductor.cap());
         if self.door() == Door::Open {
             self.release(now);
         }
@@ -285,7 +329,7 @@ impl<W> Gatekeeper<W> {
         View {
             serving: self.room.serving(),
             waiting: self.waiting,
-            pace: self.controller.pace().or(self.outputs.capacity),
+            pace: self.pace(),
             door: self.door(),
             last: self
                 .room
@@ -295,81 +339,6 @@ impl<W> Gatekeeper<W> {
                 .collect(),
             curve: Curve::of(&self.room),
         }
-    }
-
-    /// What the next run needs after a clean stop: the registers as they are. Tickets in the buffer
-    /// are not used yet: if this run ends now, nothing is sent for them.
-    pub fn state(&self) -> RoomState {
-        let schools = self.room.schools();
-        let mut used = self.used.clone();
-        for (school, turn, epoch) in self.buffer.waiters().filter_map(|b| b.ticket) {
-            if let Some(used) = used.get_mut(school.0 as usize) {
-                used.give_back(epoch, self.tooth(school, turn));
-            }
-        }
-        RoomState {
-            serving: self.room.serving(),
-            last: schools
-                .iter()
-                .filter(|s| s.last() > Turn(0))
-                .map(|s| (s.key(), s.last()))
-                .collect(),
-            used: schools
-                .iter()
-                .zip(used)
-                .filter(|(_, used)| used.blocks() > 0)
-                .map(|(s, used)| (s.key(), used))
-                .collect::<BTreeMap<SchoolKey, Used>>(),
-        }
-    }
-
-    /// What the next run needs if this one is killed before it writes again, `interval` from now.
-    ///
-    /// The registers only grow, so each is written a little ahead of where it is: `serving` by what
-    /// twice the interval releases at the present pace, so that nobody who was told to come is told
-    /// to wait again; a school's last turn by twice its joins since the call before, so that turns
-    /// given in the lost moment are not given again. What was too much counts like no-shows.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a small non-negative number of pupils"
-    )]
-    pub fn state_ahead(&mut self, interval: Duration) -> RoomState {
-        let mut state = self.state();
-        let pace = self.controller.pace().or(self.outputs.capacity);
-        if self.waiting > 0 && self.door() == Door::Open {
-            let lost = pace.unwrap_or(0.0) * 2.0 * interval.as_secs_f64();
-            let pupils = (lost as u64).saturating_add(self.outputs.cap.into());
-            state.serving = self.room.serving_after(pupils);
-        }
-        for (school, joined) in self.room.schools().iter().zip(&mut self.joined) {
-            let repeated = std::mem::take(joined).saturating_mul(2);
-            if let Some(last) = state.last.get_mut(&school.key()) {
-                let tooth = school.tooth(school.last().0);
-                last.0 = school.turn_of(tooth.saturating_add(repeated));
-            }
-        }
-        state
-    }
-
-    /// Takes over what an earlier run left. Schools that are gone are left out.
-    pub fn restore(&mut self, state: RoomState) {
-        self.room.merge_serving(state.serving);
-        for (key, turn) in state.last {
-            if let Some(school) = self.room.index(key) {
-                self.room.merge_last(school, turn);
-            }
-        }
-        for (key, used) in state.used {
-            if let Some(slot) = self
-                .room
-                .index(key)
-                .and_then(|school| self.used.get_mut(school.0 as usize))
-            {
-                *slot = used;
-            }
-        }
-        self.waiting = self.room.waiting();
     }
 
     /// The watermark.
@@ -389,7 +358,8 @@ impl<W> Gatekeeper<W> {
 
     /// Pupils in the buffer.
     pub fn buffered(&self) -> usize {
-        self.buffer.depth()
+        let claiming = self.fleet.as_ref().map_or(0, Fleet::claiming);
+        self.buffer.depth() + usize::try_from(claiming).unwrap_or(0)
     }
 
     /// Logins in flight, and how many may be.
@@ -397,31 +367,35 @@ impl<W> Gatekeeper<W> {
         (self.buffer.in_flight(), self.buffer.cap())
     }
 
-    /// Believed capacity in logins per second.
+    /// Believed capacity of the pool in logins per second.
     pub fn capacity(&self) -> Option<f64> {
-        self.outputs.capacity
+        self.conductor.capacity()
     }
 
+    /// Releases for the part of the room that is conducted here.
     fn release(&mut self, now: Duration) {
-        let coming = self.arrivals.coming(now);
-        let free = self.buffer.free().min(self.allowed());
-        let pupils = self.controller.step(
+        let portion = self.portion();
+        let pupils = self.conductor.release(
             now,
-            &Flow {
-                capacity: self.outputs.capacity,
-                buffered: self.buffer.depth(),
-                coming,
+            &Scene {
+                portion,
+                buffered: self.buffered(),
                 cap: self.buffer.cap(),
-                free,
+                free: self.buffer.free().min(self.allowed()),
                 waiting: self.waiting,
-                show_rate: self.arrivals.show_rate(now),
                 ceiling: self.settings.ceiling,
             },
         );
         if pupils > 0 {
-            let released = self.room.release(pupils);
+            // Cut off, it sees only its part of the browsers: to let one in, others must be called.
+            let called = self
+                .fleet
+                .as_mut()
+                .map_or(pupils, |fleet| fleet.call_for(pupils));
+            let released = self.room.release(called);
             self.waiting = self.waiting.saturating_sub(released);
-            self.arrivals.released(now, self.room.serving(), released);
+            let ours = part(released, portion);
+            self.conductor.released(now, self.room.serving(), ours);
         }
     }
 
@@ -435,7 +409,9 @@ impl<W> Gatekeeper<W> {
             self.spend_token();
             return Entry::Go;
         }
-        Entry::Buffered(self.buffer.push(turn, Buffered { waiter, ticket }))
+        let id = self.buffer.place(turn);
+        self.buffer.insert(id, Buffered { waiter, ticket });
+        Entry::Buffered(id)
     }
 
     fn grant(&mut self) -> Grant<W> {
@@ -443,7 +419,16 @@ impl<W> Gatekeeper<W> {
         if self.settings.ceiling.is_some() {
             self.tokens -= granted.len() as f64;
         }
-        Grant(granted.into_iter().map(|b| b.waiter).collect())
+        Grant {
+            go: granted.into_iter().map(|b| b.waiter).collect(),
+            refused: Vec::new(),
+        }
+    }
+
+    fn count_joins(&mut self, school: SchoolIndex, pupils: u64) {
+        if let Some(joined) = self.joined.get_mut(school.0 as usize) {
+            *joined += pupils;
+        }
     }
 
     /// Logins that may start just now under the operator's ceiling.
@@ -470,10 +455,7 @@ impl<W> Gatekeeper<W> {
     }
 
     fn tooth(&self, school: SchoolIndex, turn: Turn) -> u64 {
-        self.room
-            .schools()
-            .get(school.0 as usize)
-            .map_or(0, |s| s.tooth(turn.0))
+        self.room.tooth(school, turn)
     }
 
     /// The buffer's bound: ten seconds of work, however wrong the release was.
@@ -483,7 +465,9 @@ impl<W> Gatekeeper<W> {
         reason = "a small non-negative number of logins"
     )]
     fn depth_limit(&self) -> usize {
-        let work = self.outputs.capacity.unwrap_or(0.0) * 10.0;
-        (work as usize).max(4 * self.outputs.cap as usize).max(64)
+        let work = self.conductor.capacity().unwrap_or(0.0) * 10.0;
+        (work as usize)
+            .max(4 * self.conductor.cap() as usize)
+            .max(64)
     }
 }

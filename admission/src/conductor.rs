@@ -1,0 +1,157 @@
+//! What one gateway does for the whole room: the pacer, the release, and who is on the way.
+//!
+//! Alone in the room, or cut off from the others, every gateway conducts for itself; in a fleet
+//! the one that holds the pacer's lease conducts for all, with the sums of what they report.
+
+use std::time::Duration;
+
+use crate::arrivals::Arrivals;
+use crate::flow::{Controller, Flow};
+use crate::ledger::Notice;
+use crate::pacer::{Inputs, Outputs, Pacer};
+use crate::turn::{Serving, Turn};
+
+/// Latencies kept between two steps, should steps stop: as many as any pacer looks at.
+const MOST_LATENCIES: usize = 4_096;
+
+/// What the conductor sees of the room, besides what it remembers itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scene {
+    /// The part of the whole pool this is, 0 to 1: its capacity counts only so far.
+    pub(crate) portion: f64,
+    /// Pupils in the buffers.
+    pub(crate) buffered: usize,
+    /// Logins that may be in flight.
+    pub(crate) cap: u32,
+    /// Slots free and not owed to the buffers.
+    pub(crate) free: u32,
+    /// Pupils waiting.
+    pub(crate) waiting: u64,
+    /// The operator's ceiling, logins per second.
+    pub(crate) ceiling: Option<f64>,
+}
+
+/// The pacer with what surrounds it.
+pub(crate) struct Conductor {
+    pacer: Box<dyn Pacer>,
+    inputs: Inputs,
+    outputs: Outputs,
+    controller: Controller,
+    arrivals: Arrivals,
+    /// What an earlier pacer believed; used until this one has seen enough of its own.
+    heard: Notice,
+}
+
+impl Conductor {
+    pub(crate) fn new(mut pacer: Box<dyn Pacer>) -> Self {
+        let outputs = pacer.step(Duration::ZERO, &Inputs::default());
+        Self {
+            pacer,
+            inputs: Inputs::default(),
+            outputs,
+            controller: Controller::default(),
+            arrivals: Arrivals::default(),
+            heard: Notice::default(),
+        }
+    }
+
+    /// A login that really hashed took so long.
+    pub(crate) fn answered(&mut self, latency: Duration) {
+        if self.inputs.latencies.len() < MOST_LATENCIES {
+            self.inputs.latencies.push(latency);
+        }
+    }
+
+    /// A released pupil has come.
+    pub(crate) fn arrived(&mut self, turn: Turn) {
+        self.arrivals.arrived(turn);
+    }
+
+    /// One step of the pacer.
+    pub(crate) fn pace(&mut self, now: Duration, in_flight: u32) {
+        self.inputs.in_flight = in_flight;
+        self.outputs = self.pacer.step(now, &self.inputs);
+        self.inputs.latencies.clear();
+    }
+
+    /// How many pupils to release now.
+    pub(crate) fn release(&mut self, now: Duration, scene: &Scene) -> u64 {
+        let flow = Flow {
+            capacity: self.capacity().map(|c| c * scene.portion),
+            buffered: scene.buffered,
+            coming: self.arrivals.coming(now),
+            cap: scene.cap,
+            free: scene.free,
+            waiting: scene.waiting,
+            show_rate: self.arrivals.show_rate(now).or(self.heard.show_rate),
+            ceiling: scene.ceiling.map(|c| c * scene.portion),
+        };
+        self.controller.step(now, &flow)
+    }
+
+    /// The release was carried out.
+    pub(crate) fn released(&mut self, now: Duration, upto: Serving, pupils: u64) {
+        self.arrivals.released(now, upto, pupils);
+    }
+
+    /// Released and still on the way.
+    pub(crate) fn coming(&self, now: Duration) -> u64 {
+        self.arrivals.coming(now)
+    }
+
+    /// Believed capacity of the whole pool, logins per second.
+    pub(crate) fn capacity(&self) -> Option<f64> {
+        self.outputs.capacity.or(self.heard.capacity)
+    }
+
+    /// Pupils released per second, by what is conducted here.
+    pub(crate) fn pace_shown(&self) -> Option<f64> {
+        self.controller.pace().or(self.capacity())
+    }
+
+    /// Logins that may be in flight in the whole pool.
+    pub(crate) fn cap(&self) -> u32 {
+        self.outputs.cap
+    }
+
+    /// What another gateway needs to go on from here.
+    pub(crate) fn notice(&self, now: Duration) -> Notice {
+        Notice {
+            capacity: self.capacity(),
+            pace: self.pace_shown(),
+            show_rate: self.arrivals.show_rate(now).or(self.heard.show_rate),
+            coming: self.arrivals.coming(now),
+            integral: self.controller.integral(),
+        }
+    }
+
+    /// Goes on from what another gateway has published, of which `portion` is conducted here.
+    pub(crate) fn resume(
+        &mut self,
+        now: Duration,
+        serving: Serving,
+        notice: &Notice,
+        portion: f64,
+    ) {
+        self.heard = *notice;
+        self.controller = Controller::resumed(notice.integral, notice.pace.map(|p| p * portion));
+        self.arrivals = Arrivals::default();
+        self.arrivals
+            .released(now, serving, part(notice.coming, portion));
+    }
+
+    /// Remembers what the pacer has published.
+    pub(crate) fn hear(&mut self, notice: &Notice) {
+        self.heard = *notice;
+    }
+}
+
+/// A part of a number of pupils, rounded.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "not more than a number of pupils"
+)]
+pub(crate) fn part(pupils: u64, portion: f64) -> u64 {
+    (pupils as f64 * portion.clamp(0.0, 1.0)).round() as u64
+}

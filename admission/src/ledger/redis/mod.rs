@@ -1,0 +1,108 @@
+//! The ledger in Redis: the same registers, shared by gateways that come and go.
+//!
+//! A room's keys begin alike and share a hash tag, so that a cluster keeps them together. Each of
+//! the four calls is one Redis Function, so each happens at once. Nothing here is retried: what was
+//! not answered in time is told again, with what has happened since, by the next call.
+
+mod codec;
+mod connection;
+mod error;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::redis::Cmd;
+
+pub use connection::{Address, Login, Server, Status, StoreSettings};
+pub use error::{LedgerError, Trouble};
+
+use self::connection::Connection;
+use super::{Exchange, Exchanged, Join, Joined, Merge, Publish};
+
+/// The rooms of all gateways that use the same servers and prefix.
+#[derive(Clone, Debug)]
+pub struct RedisLedger {
+    connection: Arc<Connection>,
+    prefix: Arc<str>,
+    /// How long a used ticket is remembered, in seconds.
+    lifetime: u64,
+}
+
+/// One room's registers in Redis.
+#[derive(Clone, Debug)]
+pub struct RedisRoom {
+    ledger: RedisLedger,
+    key: Arc<str>,
+}
+
+impl RedisLedger {
+    /// Prepares the connection, and makes it in the background of the running tokio runtime.
+    /// `lifetime` is how long a ticket can be replayed, `seed` any number that differs between
+    /// gateways: it spreads their attempts to connect.
+    pub fn open(
+        settings: StoreSettings,
+        lifetime: Duration,
+        seed: u64,
+    ) -> Result<Self, LedgerError> {
+        Ok(Self {
+            prefix: settings.prefix.clone().into(),
+            connection: Connection::open(settings, seed)?,
+            lifetime: lifetime.as_secs() + 60,
+        })
+    }
+
+    /// The registers of the room with this name.
+    pub fn room(&self, key: crate::RoomKey) -> RedisRoom {
+        RedisRoom {
+            ledger: self.clone(),
+            key: format!("{}:{{{:016x}}}:r", self.prefix, key.0).into(),
+        }
+    }
+
+    /// How the connection is.
+    pub fn status(&self) -> Status {
+        self.connection.status()
+    }
+
+    /// Waits until the connection stands, or says what keeps it from standing. Gives up after
+    /// `patience`.
+    pub async fn connected(&self, patience: Duration) -> Result<(), LedgerError> {
+        self.connection.connected(patience).await
+    }
+}
+
+impl RedisRoom {
+    /// See [`super::Registers::exchange`].
+    pub async fn exchange(&self, call: &Exchange) -> Result<Exchanged, LedgerError> {
+        let mut cmd = self.function("einlass_1_exchange");
+        codec::exchange(&mut cmd, call, self.ledger.lifetime);
+        codec::exchanged(&self.ledger.connection.call(cmd).await?, call)
+    }
+
+    /// See [`super::Registers::join`].
+    pub async fn join(&self, call: &Join) -> Result<Joined, LedgerError> {
+        let mut cmd = self.function("einlass_1_join");
+        codec::join(&mut cmd, call);
+        codec::joined(&self.ledger.connection.call(cmd).await?, call)
+    }
+
+    /// See [`super::Registers::publish`].
+    pub async fn publish(&self, call: &Publish) -> Result<bool, LedgerError> {
+        let mut cmd = self.function("einlass_1_publish");
+        codec::publish(&mut cmd, call);
+        codec::accepted(&self.ledger.connection.call(cmd).await?)
+    }
+
+    /// See [`super::Registers::merge`].
+    pub async fn merge(&self, call: &Merge) -> Result<bool, LedgerError> {
+        let mut cmd = self.function("einlass_1_merge");
+        codec::merge(&mut cmd, call, self.ledger.lifetime);
+        codec::accepted(&self.ledger.connection.call(cmd).await?)
+    }
+
+    fn function(&self, name: &str) -> Cmd {
+        let mut cmd = ::redis::cmd("FCALL");
+        cmd.arg(name).arg(1).arg(&*self.key);
+        cmd
+    }
+}

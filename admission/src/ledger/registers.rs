@@ -1,0 +1,269 @@
+//! The ledger in memory: the reference for every other one.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::{
+    Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, MOST_EVENTS, MemberId,
+    Merge, Notice, PACER_LEASE, Publish, Report, Seen, TicketKey,
+};
+use crate::turn::{SchoolKey, Serving};
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// One gateway's row.
+#[derive(Clone, Debug)]
+struct Row {
+    held: u32,
+    until: u64,
+    report: Report,
+}
+
+/// One room's registers, shared by several gateways.
+#[derive(Clone, Debug, Default)]
+pub struct Registers {
+    epoch: u32,
+    /// Whether this process has seen the room before: what a restarted one has read from a disk
+    /// may be older than what the gateways know.
+    awake: bool,
+    born: u64,
+    version: u64,
+    serving: u64,
+    cap: u32,
+    fence: u64,
+    pacer: Option<(MemberId, u64)>,
+    notice: Option<Notice>,
+    members: BTreeMap<MemberId, Row>,
+    targets: BTreeMap<MemberId, u32>,
+    last: BTreeMap<SchoolKey, (u64, u64)>,
+    used: BTreeSet<TicketKey>,
+    claims: BTreeMap<MemberId, BTreeSet<TicketKey>>,
+    events: VecDeque<Events>,
+}
+
+impl Registers {
+    /// The same registers as another process reads them from a disk.
+    #[must_use]
+    pub fn restarted(&self) -> Self {
+        Self {
+            awake: false,
+            ..self.clone()
+        }
+    }
+
+    /// Begins a new epoch if what is here may be less than what the gateways know. A new epoch
+    /// keeps new tickets apart from those of the time that was lost.
+    fn wake(&mut self, now: u64, caller: &Caller) {
+        let back = caller.seen.epoch == self.epoch && caller.seen.version > self.version;
+        if self.awake && self.epoch != 0 && !back {
+            return;
+        }
+        self.awake = true;
+        self.epoch = caller.nonce;
+        self.version = self.version.max(caller.seen.version) + 1;
+        self.born = now;
+        self.pacer = None;
+        self.members.clear();
+        for ticket in std::mem::take(&mut self.claims).into_values().flatten() {
+            self.used.remove(&ticket);
+        }
+        self.events.clear();
+    }
+
+    /// What a gateway has and wants.
+    pub fn exchange(&mut self, now: u64, call: &Exchange) -> Exchanged {
+        let me = call.caller.member;
+        self.wake(now, &call.caller);
+        self.bury(now);
+        let recovering = now < self.born + ms(LEASE);
+        self.serving = self.serving.max(call.serving.0);
+        let others: u32 = self
+            .members
+            .iter()
+            .filter(|(id, _)| **id != me)
+            .map(|(_, row)| row.held)
+            .sum();
+        let target = self.targets.get(&me).copied().unwrap_or(0);
+        let share = if recovering {
+            call.share
+        } else {
+            target.min(self.cap.saturating_sub(others))
+        };
+        self.members.insert(
+            me,
+            Row {
+                // A share that shrinks counts until the gateway has said that it gave way.
+                held: share.max(call.share).max(call.report.in_flight),
+                until: now + ms(LEASE),
+                report: call.report,
+            },
+        );
+        self.learn(&call.learnt);
+        let refused = self.tickets(me, call, recovering);
+        if !call.events.is_empty() {
+            self.events.push_back(call.events.clone());
+            while self.events.len() > MOST_EVENTS {
+                self.events.pop_front();
+            }
+        }
+        let known = if call.caller.seen.epoch == self.epoch {
+            call.caller.seen.version
+        } else {
+            0
+        };
+        let mut changed: Vec<_> = self
+            .last
+            .iter()
+            .filter(|(_, (_, version))| *version > known)
+            .map(|(school, (tooth, version))| (*version, *school, *tooth))
+            .collect();
+        changed.sort_unstable_by_key(|(version, school, _)| (*version, school.0));
+        Exchanged {
+            now,
+            seen: Seen {
+                epoch: self.epoch,
+                version: self.version,
+            },
+            recovering,
+            share,
+            serving: Serving(self.serving),
+            cap: self.cap,
+            notice: self.notice,
+            last: changed
+                .into_iter()
+                .map(|(_, s, tooth)| (s, tooth))
+                .collect(),
+            refused,
+            conduct: self.conduct(now, me),
+        }
+    }
+
+    /// Gives new teeth.
+    pub fn join(&mut self, now: u64, call: &Join) -> Joined {
+        self.wake(now, &call.caller);
+        self.version += 1;
+        let mut upto = Vec::with_capacity(call.schools.len());
+        for (school, floor, count) in &call.schools {
+            let entry = self.last.entry(*school).or_default();
+            *entry = (entry.0.max(*floor) + u64::from(*count), self.version);
+            upto.push(entry.0);
+        }
+        Joined {
+            epoch: self.epoch,
+            upto,
+        }
+    }
+
+    /// Writes the pacer's decision down. False if somebody else is the pacer by now.
+    pub fn publish(&mut self, call: &Publish) -> bool {
+        let mine = self.pacer.is_some_and(|(id, _)| id == call.member);
+        if call.epoch != self.epoch || call.fence != self.fence || !mine || !self.awake {
+            return false;
+        }
+        self.serving = self.serving.max(call.serving.0);
+        self.cap = call.cap;
+        self.notice = Some(call.notice);
+        self.targets = call.shares.iter().copied().collect();
+        true
+    }
+
+    /// Takes over what a gateway knows. True if nothing was lost meanwhile.
+    pub fn merge(&mut self, now: u64, call: &Merge) -> bool {
+        self.wake(now, &call.caller);
+        if call.caller.seen.epoch != self.epoch {
+            return false;
+        }
+        self.learn(&call.last);
+        for (epoch, school, block, bits) in &call.used {
+            for bit in (0..64).filter(|bit| bits & (1 << bit) != 0) {
+                self.used.insert(TicketKey {
+                    epoch: *epoch,
+                    school: *school,
+                    tooth: block * 64 + bit,
+                });
+            }
+        }
+        true
+    }
+
+    /// Logins that the gateways may have in flight together.
+    pub fn held(&self) -> u32 {
+        self.members.values().map(|row| row.held).sum()
+    }
+
+    fn learn(&mut self, last: &[(SchoolKey, u64)]) {
+        self.version += u64::from(!last.is_empty());
+        for (school, tooth) in last {
+            let entry = self.last.entry(*school).or_default();
+            if entry.0 < *tooth {
+                *entry = (*tooth, self.version);
+            }
+        }
+    }
+
+    fn tickets(&mut self, me: MemberId, call: &Exchange, recovering: bool) -> Vec<TicketKey> {
+        let mine = self.claims.entry(me).or_default();
+        for ticket in &call.released {
+            if mine.remove(ticket) {
+                self.used.remove(ticket);
+            }
+        }
+        for ticket in &call.sent {
+            mine.remove(ticket);
+            self.used.insert(*ticket);
+        }
+        for ticket in &call.keeps {
+            if self.used.insert(*ticket) {
+                mine.insert(*ticket);
+            }
+        }
+        let mut refused = Vec::new();
+        if recovering {
+            return refused;
+        }
+        for ticket in &call.claims {
+            if self.used.insert(*ticket) {
+                mine.insert(*ticket);
+            } else if !mine.contains(ticket) {
+                refused.push(*ticket);
+            }
+        }
+        refused
+    }
+
+    /// Removes gateways that did not come back. What was in their buffers may come again elsewhere.
+    fn bury(&mut self, now: u64) {
+        let dead: Vec<MemberId> = self
+            .members
+            .iter()
+            .filter(|(_, row)| row.until < now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in dead {
+            self.members.remove(&id);
+            for ticket in self.claims.remove(&id).unwrap_or_default() {
+                self.used.remove(&ticket);
+            }
+        }
+    }
+
+    fn conduct(&mut self, now: u64, me: MemberId) -> Option<Conduct> {
+        match self.pacer {
+            Some((id, until)) if id != me && until >= now => return None,
+            Some((id, _)) if id == me => {}
+            _ => self.fence += 1,
+        }
+        self.pacer = Some((me, now + ms(PACER_LEASE)));
+        Some(Conduct {
+            fence: self.fence,
+            members: self
+                .members
+                .iter()
+                .map(|(id, row)| (*id, row.held, row.report))
+                .collect(),
+            events: self.events.drain(..).collect(),
+        })
+    }
+}
