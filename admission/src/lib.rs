@@ -17,6 +17,7 @@ mod curve;
 mod flow;
 mod gatekeeper;
 pub mod keys;
+mod learning;
 pub mod ledger;
 mod pacer;
 pub mod pass;

@@ -212,3 +212,56 @@ fn the_same_morning_ends_the_same() {
     };
     assert_ne!(one.starts, other.run().starts);
 }
+
+#[test]
+fn a_room_that_lost_everything_finds_where_the_line_begins() {
+    let settings = Settings {
+        closed: false,
+        ceiling: None,
+        ticket_lifetime: Duration::from_hours(1),
+        pass_tries: 3,
+    };
+    let school = (SchoolKey::of("gym.example"), Weight::new(900).unwrap());
+    let fresh = |epoch| {
+        let pacer = Box::new(Fixed::new(4, None));
+        Gatekeeper::new(Room::new([school]), epoch, settings, pacer)
+    };
+    // A hundred thousand have come today, two hundred are waiting.
+    let mut before = fresh(1);
+    let turns: Vec<_> = (0..100_000)
+        .map(|_| before.join(SchoolIndex(0)).unwrap())
+        .collect();
+    let waiting = &turns[99_800..];
+    let mut after = fresh(2);
+    let mut entered = 0;
+    let mut now = Duration::ZERO;
+    let mut next = 0;
+    while entered < waiting.len() {
+        now += Duration::from_millis(50);
+        assert!(now < Duration::from_mins(1), "{entered} entered");
+        for (turn, _) in &waiting[entered..] {
+            after.observe(SchoolIndex(0), *turn);
+        }
+        let granted = after.tick(now).go.len();
+        while next < waiting.len() && after.serving().admits(waiting[next].0) {
+            let (turn, epoch) = waiting[next];
+            match after.enter(now, SchoolIndex(0), turn, epoch, ()) {
+                Ok(einlass_admission::Entry::Go) => {
+                    let _ = after.finish(now, Some(Duration::from_millis(250)));
+                    entered += 1;
+                }
+                Ok(einlass_admission::Entry::Buffered(_)) => entered += 1,
+                Err(refusal) => panic!("{refusal:?}"),
+            }
+            next += 1;
+        }
+        for _ in 0..granted {
+            let _ = after.finish(now, Some(Duration::from_millis(250)));
+        }
+        let first_unheard = (now < Duration::from_millis(4_900)).then_some(entered);
+        assert!(
+            first_unheard.is_none_or(|n| n == 0),
+            "released before it listened"
+        );
+    }
+}

@@ -413,9 +413,19 @@ pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
     asks && !accept.contains("text/html")
 }
 
-/// Path and query as they came.
+/// Path and query as they came, but for what stands before the path. A browser is sent there again,
+/// and would take a second slash, or a backslash, for the beginning of another host.
 fn target(session: &Session) -> String {
-    String::from_utf8_lossy(session.req_header().raw_path()).into_owned()
+    let header = session.req_header();
+    let raw = String::from_utf8_lossy(header.raw_path());
+    let path = if raw.starts_with('/') {
+        raw.as_ref()
+    } else {
+        // The absolute form names the host once more.
+        let path = header.uri.path_and_query();
+        path.map_or("/", http::uri::PathAndQuery::as_str)
+    };
+    format!("/{}", path.trim_start_matches(['/', '\\']))
 }
 
 /// The whole body, or `None` if it is longer than `limit`.

@@ -6,6 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Lets everyone in when everyone comes at once: a login gateway for school platforms.
 #[derive(Parser)]
@@ -60,15 +63,22 @@ fn main() -> ExitCode {
 }
 
 /// To standard error: text for people, JSON for collectors. `EINLASS_LOG` sets the levels.
+///
+/// Below `info` only our own code speaks, whatever is set: what libraries write there holds headers
+/// and bodies, and with them names, passwords and addresses.
 fn log() {
-    let filter = EnvFilter::try_from_env("EINLASS_LOG")
+    let levels = EnvFilter::try_from_env("EINLASS_LOG")
         .unwrap_or_else(|_| EnvFilter::new("info,pingora_core=warn,pingora_proxy=warn"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        log.init();
+    let ours = filter_fn(|event| {
+        *event.level() <= LevelFilter::INFO || event.target().starts_with("einlass")
+    });
+    let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let text = if std::io::stderr().is_terminal() {
+        text.boxed()
     } else {
-        log.json().init();
-    }
+        text.json().boxed()
+    };
+    tracing_subscriber::registry()
+        .with(text.with_filter(levels).with_filter(ours))
+        .init();
 }

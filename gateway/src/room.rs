@@ -1,7 +1,7 @@
 //! A live room: the gatekeeper behind a short lock, and beside it what polls read without one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -38,6 +38,8 @@ pub(crate) struct LiveRoom {
     watermark: AtomicU64,
     /// Wakes held requests; polls read `watermark` instead.
     moved: watch::Sender<Serving>,
+    /// Every ticket is of interest, not only those of turns that are news.
+    learning: AtomicBool,
     /// Other gateways may have this room too.
     in_fleet: bool,
     bell: Notify,
@@ -51,6 +53,7 @@ impl LiveRoom {
         Arc::new(Self {
             key: RoomKey::of(name),
             name: name.to_owned(),
+            learning: AtomicBool::new(gatekeeper.is_learning()),
             in_fleet: gatekeeper.mode().0 != Mode::Embedded,
             bell: Notify::new(),
             joiners: Mutex::default(),
@@ -83,7 +86,8 @@ impl LiveRoom {
     /// Learns from a ticket that its turn was given, if this gateway does not know it yet.
     pub(crate) fn observe(&self, school: SchoolIndex, turn: Turn) {
         let known = self.view.load().last.get(school.0 as usize).copied();
-        if known.is_some_and(|last| turn > last) {
+        let learning = self.learning.load(Ordering::Relaxed);
+        if learning || known.is_some_and(|last| turn > last) {
             self.lock().observe(school, turn);
         }
     }
@@ -197,7 +201,9 @@ impl LiveRoom {
         let grant = gatekeeper.tick(self.clock.now());
         let serving = gatekeeper.serving();
         let view = publish.then(|| gatekeeper.view());
+        let learning = gatekeeper.is_learning();
         drop(gatekeeper);
+        self.learning.store(learning, Ordering::Relaxed);
         if let Some(view) = view {
             self.view.store(Arc::new(view));
         }

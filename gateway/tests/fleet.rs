@@ -8,6 +8,10 @@ mod redis_server;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
 use common::{Gateway, Setup, platform};
 use einlass_benches::platform::{HashCost, Platform};
 use einlass_benches::rush::{Plan, Report, School, run};
@@ -17,8 +21,51 @@ const SMALL: &str = "small.example";
 const LARGE: &str = "large.example";
 const CAP: usize = 12;
 
+/// A way to Redis that can be interrupted: what is sent then arrives late or never.
+struct Cable {
+    port: u16,
+    cut: watch::Sender<bool>,
+}
+
+async fn until(state: &mut watch::Receiver<bool>, cut: bool) {
+    while *state.borrow_and_update() != cut {
+        if state.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Cable {
+    async fn to(redis: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let cut = watch::Sender::new(false);
+        let state = cut.clone();
+        tokio::spawn(async move {
+            while let Ok((mut from, _)) = listener.accept().await {
+                let mut state = state.subscribe();
+                tokio::spawn(async move {
+                    until(&mut state, false).await;
+                    let Ok(mut to) = TcpStream::connect(("127.0.0.1", redis)).await else {
+                        return;
+                    };
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut from, &mut to) => {}
+                        // Both ends stay open meanwhile: nobody is told.
+                        () = until(&mut state, true) => {}
+                    }
+                    until(&mut state, false).await;
+                });
+            }
+        });
+        Self { port, cut }
+    }
+}
+
 struct Fleet {
     redis: RedisServer,
+    /// From the first gateway to Redis.
+    cable: Cable,
     platform: Platform,
     gateways: Vec<Gateway>,
 }
@@ -28,28 +75,25 @@ impl Fleet {
         let cost = HashCost::about(Duration::from_millis(20)).unwrap();
         let platform = platform(2, 2, cost).await;
         let redis = RedisServer::start(&[]);
-        let setup = Setup::default()
-            .region(
-                "north",
-                platform.backends(),
-                CAP,
-                &[(SMALL, 100), (LARGE, 1_000)],
-                "",
-            )
-            .text(&format!(
-                "[store]\nredis = \"redis://127.0.0.1:{}\"\n",
-                redis.port
-            ));
-        let first = setup.clone().start().await;
+        let cable = Cable::to(redis.port).await;
+        let setup = |port: u16| {
+            let store = format!("[store]\nredis = \"redis://127.0.0.1:{port}\"\n");
+            let schools = [(SMALL, 100), (LARGE, 1_000)];
+            Setup::default()
+                .region("north", platform.backends(), CAP, &schools, "")
+                .text(&store)
+        };
+        let first = setup(cable.port).start().await;
         let mut all = vec![first];
         while all.len() < gateways {
-            all.push(setup.clone().start_beside(&all[0]).await);
+            all.push(setup(redis.port).start_beside(&all[0]).await);
         }
         for gateway in &all {
             gateway.until_mode("shared").await;
         }
         Self {
             redis,
+            cable,
             platform,
             gateways: all,
         }
@@ -93,6 +137,11 @@ fn rate(report: &Report, from: Duration, to: Duration) -> f64 {
 }
 
 fn complaints(report: &Report) -> Vec<String> {
+    complaints_at(report, CAP)
+}
+
+/// What went wrong, with so many in flight at most.
+fn complaints_at(report: &Report, cap: usize) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut must = |holds: bool, what: String| {
         if !holds {
@@ -117,7 +166,7 @@ fn complaints(report: &Report) -> Vec<String> {
         format!("{} grew", report.shown_place_grew),
     );
     let peak = report.max_in_flight().unwrap();
-    must(peak <= CAP, format!("{peak} in flight"));
+    must(peak <= cap, format!("{peak} in flight"));
     wrong
 }
 
@@ -229,5 +278,51 @@ async fn what_redis_forgets_the_gateways_know() {
     })
     .await;
     let wrong = complaints(&report);
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_killed_leaves_its_share_to_the_others() {
+    let mut fleet = Fleet::start(3).await;
+    let report = rush_through("gateway killed", 2_000, &mut fleet, async |fleet| {
+        fleet.gateways[0].kill();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        fleet.gateways[0].run().await;
+    })
+    .await;
+    // Requests that were at the killed gateway break; their pupils come again and keep their place.
+    let broken = |kind: &String| matches!(kind.as_str(), "closed" | "refused" | "timeout");
+    assert!(report.errors.keys().all(broken), "{:?}", report.errors);
+    assert_eq!(report.got_in, report.started);
+    assert_eq!(report.lost_place, 0);
+    assert_eq!(report.shown_place_grew, 0);
+    assert!(report.max_in_flight().unwrap() <= CAP);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_stopped_and_goes_on_does_no_harm() {
+    let mut fleet = Fleet::start(3).await;
+    let report = rush_through("gateway stopped", 2_000, &mut fleet, async |fleet| {
+        fleet.gateways[0].signal("STOP");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        fleet.gateways[0].signal("CONT");
+    })
+    .await;
+    let wrong = complaints(&report);
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_cut_off_from_redis_goes_on_with_its_share() {
+    let mut fleet = Fleet::start(3).await;
+    let report = rush_through("gateway cut off", 2_000, &mut fleet, async |fleet| {
+        fleet.cable.cut.send_replace(true);
+        fleet.gateways[0].until_mode("frozen").await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        fleet.cable.cut.send_replace(false);
+    })
+    .await;
+    // It keeps the share it had, and the others take it over: one lease's worth more.
+    let wrong = complaints_at(&report, 2 * CAP);
     assert!(wrong.is_empty(), "{wrong:?}");
 }

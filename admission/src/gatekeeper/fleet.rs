@@ -292,6 +292,8 @@ impl<W> Gatekeeper<W> {
     #[must_use]
     pub fn in_fleet(mut self, membership: Membership) -> Self {
         self.fleet = Some(Fleet::new(membership));
+        // The ledger knows.
+        self.learning = None;
         self.buffer.set_cap(0);
         self
     }

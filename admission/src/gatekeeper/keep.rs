@@ -67,6 +67,7 @@ impl<W> Gatekeeper<W> {
 
     /// Takes over what an earlier run left. Schools that are gone are left out.
     pub(super) fn take_over(&mut self, state: RoomState) {
+        self.learning = None;
         self.room.merge_serving(state.serving);
         for (key, turn) in state.last {
             if let Some(school) = self.room.index(key) {

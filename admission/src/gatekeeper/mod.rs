@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::buffer::{Buffer, WaiterId};
 use crate::conductor::{Conductor, Scene, part};
 use crate::curve::Curve;
+use crate::learning::{Learning, Lesson};
 use crate::pacer::Pacer;
 use crate::pass::{Pass, Tries};
 use crate::room::{Room, SchoolIndex};
@@ -95,6 +96,8 @@ pub struct Gatekeeper<W> {
     /// Turns given since the last [`Gatekeeper::state_ahead`], per school.
     joined: Vec<u64>,
     tries: Tries,
+    /// Until it is known where the line begins.
+    learning: Option<Learning>,
     down: bool,
     waiting: u64,
     tokens: f64,
@@ -115,6 +118,7 @@ impl<W> Gatekeeper<W> {
             conductor,
             fleet: None,
             tries: Tries::default(),
+            learning: Some(Learning::default()),
             down: false,
             waiting: 0,
             tokens: 1.0,
@@ -154,6 +158,11 @@ impl<W> Gatekeeper<W> {
         let before = self.room.waiting_in(school);
         self.room.merge_last(school, turn);
         let after = self.room.waiting_in(school);
+        if !self.room.serving().admits(turn)
+            && let Some(learning) = &mut self.learning
+        {
+            learning.asked(turn);
+        }
         if let Some(fleet) = &mut self.fleet
             && after > before
         {
@@ -309,10 +318,33 @@ impl<W> Gatekeeper<W> {
         }
         self.conductor.pace(now, self.buffer.in_flight());
         self.buffer.set_cap(self.conductor.cap());
-        if self.door() == Door::Open {
+        if self.door() == Door::Open && !self.listens(now) {
             self.release(now);
         }
         self.grant()
+    }
+
+    /// Whether it has to listen first where the line begins.
+    fn listens(&mut self, now: Duration) -> bool {
+        match self.learning.as_mut().map(|learning| learning.step(now)) {
+            None | Some(Lesson::Nothing) => false,
+            Some(Lesson::Listening) => true,
+            Some(Lesson::Begins(serving)) => {
+                self.room.merge_serving(serving);
+                self.waiting = self.room.waiting();
+                self.learning = None;
+                false
+            }
+            Some(Lesson::Over) => {
+                self.learning = None;
+                false
+            }
+        }
+    }
+
+    /// Whether it still wants to hear of every ticket, and not only of new ones.
+    pub fn is_learning(&self) -> bool {
+        self.learning.is_some()
     }
 
     /// Forgets what can no longer be replayed. To be called every few seconds.

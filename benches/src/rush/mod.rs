@@ -3,6 +3,7 @@
 //! Arrivals are an open loop along a curve, and every time is measured from when a request was *meant* to be sent, so
 //! that a slow server cannot hide its slowness by slowing the crowd down. All of it stays on this machine.
 
+mod balancer;
 mod browser;
 mod curve;
 mod evaluate;
@@ -80,7 +81,15 @@ pub async fn run(plan: Plan) -> Result<Report, RushError> {
         }
         pupils.join_all().await;
     };
+    let host = world.plan.schools.first().map(|school| school.host.clone());
+    let balancing = async {
+        match host.filter(|_| world.plan.move_between) {
+            Some(host) => Arc::clone(&world.balancer).watch(host).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
+        () = balancing => {}
         () = crowd => {}
         () = timeline::watch(&world.plan.live, &mut seconds) => {}
     }

@@ -46,7 +46,8 @@ pub struct Plan {
     pub connections: Connections,
     /// Longest time for one request, connecting included.
     pub request_timeout: Duration,
-    /// Every request goes to any of the targets, instead of each pupil staying with one.
+    /// Every request goes to any of the targets that answers, as behind a load balancer with health checks, instead
+    /// of each pupil staying with one. A target written twice gets twice the requests.
     pub move_between: bool,
     /// A submit answered directly, but not faster than this, counts as held.
     pub held_after: Duration,

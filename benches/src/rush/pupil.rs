@@ -303,23 +303,39 @@ impl Pupil {
     }
 
     pub(super) async fn get(&mut self, path: &str, accept: &str) -> Result<Answer, Trouble> {
-        let target = self.target();
-        self.browser.get(target, path, accept).await
+        loop {
+            let target = self.target();
+            match self.browser.get(target, path, accept).await {
+                Err(Trouble::Refused) if self.elsewhere(target) => {}
+                answer => return answer,
+            }
+        }
     }
 
     async fn post(&mut self, path: &str, form: String) -> Result<Answer, Trouble> {
-        let target = self.target();
-        self.browser.post(target, path, form).await
+        loop {
+            let target = self.target();
+            match self.browser.post(target, path, form.clone()).await {
+                Err(Trouble::Refused) if self.elsewhere(target) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Nobody listens there: a load balancer sends the request to another, if there is one that it
+    /// takes to be well.
+    fn elsewhere(&mut self, target: SocketAddr) -> bool {
+        let balancer = &self.world.balancer;
+        balancer.refused(target);
+        self.world.plan.move_between && balancer.pick(&mut self.rng) != target
     }
 
     fn target(&mut self) -> SocketAddr {
         let targets = &self.world.plan.targets;
-        let index = if self.world.plan.move_between {
-            self.rng.usize(..)
-        } else {
-            self.number as usize
-        };
-        targets[index % targets.len()]
+        if self.world.plan.move_between {
+            return self.world.balancer.pick(&mut self.rng);
+        }
+        targets[self.number as usize % targets.len()]
     }
 
     fn think(&mut self) -> Duration {

@@ -1,10 +1,12 @@
 //! What all pupils of a rush share.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::balancer::Balancer;
 use super::live::count;
 use super::order::{Door, Micros};
 use super::plan::Plan;
@@ -15,6 +17,7 @@ use super::trouble::Trouble;
 pub(super) struct World {
     pub(super) plan: Plan,
     pub(super) epoch: Instant,
+    pub(super) balancer: Arc<Balancer>,
     /// One per school.
     pub(super) doors: Vec<Door>,
     pub(super) stories: Mutex<Vec<Story>>,
@@ -25,6 +28,7 @@ impl World {
     pub(super) fn new(plan: Plan) -> Self {
         let doors = plan.schools.iter().map(|_| Door::default()).collect();
         Self {
+            balancer: Arc::new(Balancer::new(&plan.targets)),
             plan,
             epoch: Instant::now(),
             doors,

@@ -32,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Setup {
     regions: String,
     edge: String,
+    log: Option<String>,
 }
 
 impl Setup {
@@ -67,6 +68,13 @@ impl Setup {
     #[must_use]
     pub fn edge(mut self, text: &str) -> Self {
         self.edge.push_str(text);
+        self
+    }
+
+    /// What is logged, as in `EINLASS_LOG`.
+    #[must_use]
+    pub fn log(mut self, levels: &str) -> Self {
+        self.log = Some(levels.to_owned());
         self
     }
 
@@ -114,6 +122,7 @@ impl Setup {
             config,
             edge,
             desk,
+            log: self.log,
             child: None,
         };
         gateway.run().await;
@@ -127,6 +136,7 @@ pub struct Gateway {
     config: PathBuf,
     pub edge: SocketAddr,
     pub desk: SocketAddr,
+    log: Option<String>,
     child: Option<Child>,
 }
 
@@ -141,6 +151,7 @@ impl Gateway {
         let child = Command::new(env!("CARGO_BIN_EXE_einlass"))
             .args(["run", "--config"])
             .arg(&self.config)
+            .envs(self.log.iter().map(|levels| ("EINLASS_LOG", levels)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
