@@ -69,11 +69,6 @@ impl<W> Buffer<W> {
         self.waiters.insert(place, waiter);
     }
 
-    /// Who waits.
-    pub(crate) fn waiters(&self) -> impl Iterator<Item = &W> {
-        self.waiters.values()
-    }
-
     /// Everybody, with their places, leaving nobody behind.
     pub(crate) fn take_all(&mut self) -> BTreeMap<WaiterId, W> {
         std::mem::take(&mut self.waiters)

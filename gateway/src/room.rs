@@ -38,6 +38,8 @@ pub(crate) struct LiveRoom {
     watermark: AtomicU64,
     /// Wakes held requests; polls read `watermark` instead.
     moved: watch::Sender<Serving>,
+    /// It is known how far the room has been called.
+    informed: watch::Sender<bool>,
     /// Every ticket is of interest, not only those of turns that are news.
     learning: AtomicBool,
     /// Other gateways may have this room too.
@@ -53,6 +55,7 @@ impl LiveRoom {
         Arc::new(Self {
             key: RoomKey::of(name),
             name: name.to_owned(),
+            informed: watch::Sender::new(gatekeeper.mode().0 == Mode::Embedded),
             learning: AtomicBool::new(gatekeeper.is_learning()),
             in_fleet: gatekeeper.mode().0 != Mode::Embedded,
             bell: Notify::new(),
@@ -202,8 +205,12 @@ impl LiveRoom {
         let serving = gatekeeper.serving();
         let view = publish.then(|| gatekeeper.view());
         let learning = gatekeeper.is_learning();
+        let mode = gatekeeper.mode().0;
         drop(gatekeeper);
         self.learning.store(learning, Ordering::Relaxed);
+        if mode != Mode::Recovering && !*self.informed.borrow() {
+            self.informed.send_replace(true);
+        }
         if let Some(view) = view {
             self.view.store(Arc::new(view));
         }
@@ -250,6 +257,16 @@ impl LiveRoom {
         if serving > self.serving() {
             self.lock().hear(self.clock.now(), serving);
             self.move_on(serving);
+        }
+    }
+
+    /// Waits until it is known how far the room has been called: a moment after the start, when
+    /// there are other gateways.
+    pub(crate) async fn informed(&self) {
+        if !*self.informed.borrow() {
+            let mut informed = self.informed.subscribe();
+            let known = informed.wait_for(|known| *known);
+            let _ = tokio::time::timeout(BEHIND, known).await;
         }
     }
 
@@ -360,11 +377,16 @@ impl LiveRoom {
         }
     }
 
-    fn finish(self: &Arc<Self>, claim: Option<Claim>, latency: Option<Duration>) {
+    fn finish(self: &Arc<Self>, slot: &mut Slot) {
         let mut gatekeeper = self.lock();
-        if let Some(claim) = claim {
-            gatekeeper.unuse(claim.school, claim.turn, claim.epoch);
+        if let Some(claim) = slot.claim.take() {
+            if slot.sent {
+                gatekeeper.done(claim.school, claim.turn, claim.epoch);
+            } else {
+                gatekeeper.unuse(claim.school, claim.turn, claim.epoch);
+            }
         }
+        let latency = slot.latency;
         let grant = gatekeeper.finish(self.clock.now(), latency);
         drop(gatekeeper);
         self.wake(grant);
@@ -415,6 +437,7 @@ struct Claim {
 pub(crate) struct Slot {
     room: Arc<LiveRoom>,
     claim: Option<Claim>,
+    sent: bool,
     latency: Option<Duration>,
 }
 
@@ -423,16 +446,14 @@ impl Slot {
         Self {
             room: Arc::clone(room),
             claim,
+            sent: false,
             latency: None,
         }
     }
 
     /// The login has left for the backend: its ticket stays used.
     pub(crate) fn sent(&mut self) {
-        if let Some(claim) = self.claim.take() {
-            let mut gatekeeper = self.room.lock();
-            gatekeeper.sent(claim.school, claim.turn, claim.epoch);
-        }
+        self.sent = true;
     }
 
     /// The backend has answered a login that really hashed.
@@ -443,7 +464,8 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.room.finish(self.claim.take(), self.latency);
+        let room = Arc::clone(&self.room);
+        room.finish(self);
     }
 }
 

@@ -214,7 +214,7 @@ impl<W> Fleet<W> {
         self.claims.remove(&id).is_some()
     }
 
-    pub(super) fn sent(&mut self, key: TicketKey) {
+    pub(super) fn done(&mut self, key: TicketKey) {
         if self.sent.len() < MOST_TICKETS {
             self.sent.push(key);
         } else {
@@ -487,8 +487,9 @@ impl<W> Gatekeeper<W> {
         } else {
             0
         };
-        let keeps = if std::mem::take(&mut fleet.must_keep) {
-            self.buffer.waiters().filter_map(|b| b.ticket).collect()
+        let keeps: Vec<_> = if std::mem::take(&mut fleet.must_keep) {
+            let claiming: BTreeSet<_> = fleet.waiting().filter_map(|b| b.ticket).collect();
+            self.open.difference(&claiming).copied().collect()
         } else {
             Vec::new()
         };
@@ -551,6 +552,9 @@ impl<W> Gatekeeper<W> {
             };
             if reply.refused.contains(&key) {
                 // Should the other gateway die before it sends anything, the ticket is good here.
+                if let Some(ticket) = &claiming.waiter.ticket {
+                    self.open.remove(ticket);
+                }
                 if let Some((school, turn, epoch)) = claiming.waiter.ticket
                     && let Some(used) = self.used.get_mut(school.0 as usize)
                 {
@@ -639,7 +643,7 @@ impl<W> Gatekeeper<W> {
                 }
             }
             if fleet.mode != Mode::Frozen {
-                told.sent.into_iter().for_each(|key| fleet.sent(key));
+                told.sent.into_iter().for_each(|key| fleet.done(key));
                 told.released
                     .into_iter()
                     .for_each(|key| fleet.released(key));

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Door, Gatekeeper};
-use crate::room::SchoolIndex;
 use crate::state::RoomState;
 use crate::turn::{SchoolKey, Turn};
 use crate::used::Used;
 
 impl<W> Gatekeeper<W> {
-    /// What the next run needs after a clean stop: the registers as they are. Tickets in the buffer
-    /// are not used yet: if this run ends now, nothing is sent for them.
+    /// What the next run needs after a clean stop: the registers as they are. Tickets that are not
+    /// done with are left out: if this run ends now, nobody gets an answer to them.
     pub fn state(&self) -> RoomState {
         let schools = self.room.schools();
         let mut used = self.used.clone();
-        for (school, turn, epoch) in self.unsent() {
+        for (school, turn, epoch) in self.open.iter().copied() {
             if let Some(used) = used.get_mut(school.0 as usize) {
                 used.give_back(epoch, self.tooth(school, turn));
             }
@@ -84,14 +83,5 @@ impl<W> Gatekeeper<W> {
             }
         }
         self.waiting = self.room.waiting();
-    }
-
-    /// Tickets in the buffer: used, but nothing is sent for them yet.
-    pub(super) fn unsent(&self) -> impl Iterator<Item = (SchoolIndex, Turn, u32)> {
-        let claiming = self.fleet.iter().flat_map(super::Fleet::waiting);
-        self.buffer
-            .waiters()
-            .chain(claiming)
-            .filter_map(|b| b.ticket)
     }
 }

@@ -6,6 +6,7 @@
 mod fleet;
 mod keep;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::buffer::{Buffer, WaiterId};
@@ -93,6 +94,9 @@ pub struct Gatekeeper<W> {
     /// The other gateways, if there may be any.
     fleet: Option<Fleet<W>>,
     used: Vec<Used>,
+    /// Tickets that have entered and are not done with: nothing was sent for them, or no answer has
+    /// come. Should this gateway die now, they may enter again.
+    open: BTreeSet<(SchoolIndex, Turn, u32)>,
     /// Turns given since the last [`Gatekeeper::state_ahead`], per school.
     joined: Vec<u64>,
     tries: Tries,
@@ -110,6 +114,7 @@ impl<W> Gatekeeper<W> {
         let conductor = Conductor::new(pacer);
         Self {
             used: vec![Used::default(); room.schools().len()],
+            open: BTreeSet::new(),
             joined: vec![0; room.schools().len()],
             room,
             epoch,
@@ -196,6 +201,7 @@ impl<W> Gatekeeper<W> {
         }
         self.look_at_clock(now);
         self.arrived(turn);
+        self.open.insert((school, turn, epoch));
         let ticket = Some((school, turn, epoch));
         if self.claims_first() {
             let id = self.buffer.place(turn);
@@ -235,7 +241,7 @@ impl<W> Gatekeeper<W> {
             return Err(Refusal::Used);
         }
         self.arrived(turn);
-        self.sent(school, turn, epoch);
+        self.done(school, turn, epoch);
         Ok(())
     }
 
@@ -261,16 +267,19 @@ impl<W> Gatekeeper<W> {
         }
     }
 
-    /// The login has left for the backend: nobody else enters with this ticket, here or elsewhere.
-    pub fn sent(&mut self, school: SchoolIndex, turn: Turn, epoch: u32) {
+    /// The login is done with, whatever the backend said: nobody else enters with this ticket, here
+    /// or elsewhere.
+    pub fn done(&mut self, school: SchoolIndex, turn: Turn, epoch: u32) {
+        self.open.remove(&(school, turn, epoch));
         let key = self.ticket_key(school, turn, epoch);
         if let (Some(fleet), Some(key)) = (&mut self.fleet, key) {
-            fleet.sent(key);
+            fleet.done(key);
         }
     }
 
     /// Nothing was sent for this ticket: it may be used again.
     pub fn unuse(&mut self, school: SchoolIndex, turn: Turn, epoch: u32) {
+        self.open.remove(&(school, turn, epoch));
         let tooth = self.tooth(school, turn);
         if let Some(used) = self.used.get_mut(school.0 as usize) {
             used.give_back(epoch, tooth);

@@ -112,11 +112,11 @@ pub struct Exchange {
     pub events: Events,
     /// Last teeth that were learnt otherwise than from the ledger: from tickets, or given alone.
     pub learnt: Vec<(SchoolKey, u64)>,
-    /// Tickets in the buffer that were let in there already, for a ledger that may not know it.
+    /// Tickets in the buffer or in flight, for a ledger that may not know them.
     pub keeps: Vec<TicketKey>,
     /// Tickets that came and want to enter.
     pub claims: Vec<TicketKey>,
-    /// Tickets whose login has left for the backend.
+    /// Tickets whose login is done with.
     pub sent: Vec<TicketKey>,
     /// Tickets for which nothing was sent: they may come again.
     pub released: Vec<TicketKey>,

@@ -150,6 +150,7 @@ struct Pupil {
     joined: Duration,
     at: usize,
     begun: u32,
+    by_ticket: bool,
     done: bool,
     /// Nothing before has been heard of a request that is under way.
     asked: u32,
@@ -375,6 +376,13 @@ impl Play {
                     self.outcome.waits.push(wait);
                 }
                 if self.gateways[g].run == run && self.gateways[g].alive {
+                    let pupil = &self.pupils[pupil];
+                    if let Some((turn, epoch)) = pupil.turn
+                        && pupil.by_ticket
+                    {
+                        let school = SchoolIndex(pupil.school);
+                        self.gateways[g].keeper.done(school, turn, epoch);
+                    }
                     let grant = self.gateways[g].keeper.finish(now, Some(self.plan.login));
                     self.wake(g, grant.go, grant.refused);
                 }
@@ -745,9 +753,7 @@ impl Play {
     }
 
     fn begin_ticket(&mut self, g: usize, number: usize) {
-        let (turn, epoch) = self.pupils[number].turn.expect("joined");
-        let school = SchoolIndex(self.pupils[number].school);
-        self.gateways[g].keeper.sent(school, turn, epoch);
+        self.pupils[number].by_ticket = true;
         self.begin(g, number);
     }
 

@@ -70,6 +70,7 @@ async fn reserved(
     request: &Request,
     own: &str,
 ) -> Result<bool> {
+    request.seat.pool.room.informed().await;
     let method = session.req_header().method.clone();
     let read = method == Method::GET || method == Method::HEAD;
     match own {

@@ -10,7 +10,7 @@
 --   :l    hash    school -> the tooth given last
 --   :v    zset    school, by the version in which that changed
 --   :e    list    what happened, for the pacer
---   :c:G  set     tickets in gateway G's buffer
+--   :c:G  set     tickets that gateway G has let in and is not done with
 --   :u:…  string  used tickets: one bit each, 1024 to a page
 --
 -- Watermarks are 20 decimal digits, so that the order of the texts is that of the numbers; a Lua
