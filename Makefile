@@ -5,14 +5,14 @@
 # Run as it was built: `cargo run --package` would choose other features and build the dependencies once more.
 DEMO ?= $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
-.PHONY: help demo compare fairness memory test unit format-check clippy doc doctest deny audit bench fmt release clean build-tools test-tools browser
+.PHONY: fleet-tools help demo compare fairness memory test unit format-check clippy doc doctest deny audit bench fmt release clean build-tools test-tools browser
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:          ## this list
 	@sed -n 's/^\([a-z-]*\): *[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-demo: build-tools    ## watch a crowd being let in, and open the waiting page and the desk in a browser
+demo: $(if $(filter-out 1,$(GATEWAYS)),fleet-tools,build-tools)    ## watch a crowd being let in, and open the waiting page and the desk in a browser; GATEWAYS=3: three of them and a Redis
 	cargo build --workspace --bins
 	$(DEMO)
 
@@ -62,6 +62,9 @@ release: build-tools    ## the binary as it is shipped
 
 clean:    ## remove everything that was built
 	cargo clean
+
+fleet-tools:
+	@deploy/dev/install-missing fleet
 
 build-tools:
 	@deploy/dev/install-missing build

@@ -68,7 +68,7 @@ async fn run() -> Result<Campaign, DemoError> {
 
     let grounds = self::grounds(cost).await?;
     let site = self::site(&grounds)?;
-    let mut gateway = Gateway::start(&grounds.text, grounds.desk).await?;
+    let mut gateway = Gateway::start(&grounds.text, grounds.desk, None).await?;
     println!("Through the gateway:");
     let edge = [grounds.edge];
     let through = tokio::select! {

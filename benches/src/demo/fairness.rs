@@ -58,7 +58,7 @@ async fn run() -> Result<Fairness, DemoError> {
         let grounds = Grounds::start(FAIRNESS_CONFIG, cost, None).await?;
         let site = grounds.sites.first().ok_or(rush::RushError::NoSchool)?;
         campaign.cap = site.cap;
-        let mut gateway = Gateway::start(&grounds.text, grounds.desk).await?;
+        let mut gateway = Gateway::start(&grounds.text, grounds.desk, None).await?;
         println!("Seed {seed}: {} pupils come", site.pupils());
         let report = tokio::select! {
             report = morning(site, &grounds, seed) => report?,

@@ -33,7 +33,12 @@ pub(super) struct Gateway {
 
 impl Gateway {
     /// Starts the gateway that was built beside this program, and returns when its desk says that it is ready.
-    pub(super) async fn start(config: &str, desk: SocketAddr) -> Result<Self, DemoError> {
+    /// `first` is the gateway whose keys it shares, if it is one of several.
+    pub(super) async fn start(
+        config: &str,
+        desk: SocketAddr,
+        first: Option<&Self>,
+    ) -> Result<Self, DemoError> {
         let program = std::env::current_exe()?.with_file_name("einlass");
         if !program.exists() {
             return Err(DemoError::NoGateway(program));
@@ -41,6 +46,11 @@ impl Gateway {
         let folder = tempfile::Builder::new().prefix("einlass-demo-").tempdir()?;
         let file = folder.path().join("einlass.toml");
         std::fs::write(&file, config)?;
+        if let Some(first) = first {
+            let state = folder.path().join("state");
+            std::fs::create_dir(&state)?;
+            std::fs::copy(first.folder.path().join("state/keys"), state.join("keys"))?;
+        }
         let child = Command::new(program)
             .args(["run", "--config"])
             .arg(&file)
@@ -70,6 +80,15 @@ impl Gateway {
             }
         }
         Ok(gateway)
+    }
+
+    /// What is wrong if the process has ended by itself.
+    pub(super) fn has_ended(&mut self) -> Option<DemoError> {
+        match self.child.try_wait() {
+            Ok(None) => None,
+            Ok(Some(status)) => Some(self.complaint(format!("ended by itself ({status})"))),
+            Err(error) => Some(error.into()),
+        }
     }
 
     /// Returns only if the process ends by itself, which it should not.

@@ -59,7 +59,7 @@ async fn run() -> Result<Memory, DemoError> {
     let machine = Machine::this();
     let grounds = Grounds::start(MEMORY_CONFIG, HashCost::QUICK, None).await?;
     let site = grounds.sites.first().ok_or(rush::RushError::NoSchool)?;
-    let mut gateway = Gateway::start(&grounds.text, grounds.desk).await?;
+    let mut gateway = Gateway::start(&grounds.text, grounds.desk, None).await?;
     let waiters = Waiters::new(grounds.edge, &site.schools, CONNECTIONS)?;
     let begun = Instant::now();
     let mut levels = Vec::new();

@@ -3,6 +3,7 @@
 mod calibration;
 mod campaign;
 mod fairness;
+mod fleet;
 mod gateway;
 mod grounds;
 mod machine;
@@ -46,6 +47,12 @@ pub enum DemoError {
     /// A platform does not start.
     #[error("the platform does not start: {0}")]
     Platform(#[from] PlatformError),
+    /// A number of gateways that cannot be shown.
+    #[error("GATEWAYS must be a number from 1 to {0}")]
+    Gateways(usize),
+    /// Several gateways need a Redis: install it, or leave out `GATEWAYS`.
+    #[error("redis-server does not start: is it installed?")]
+    NoRedis,
     /// The gateway was not built: build the whole workspace.
     #[error("there is no gateway at {0}: run `cargo build --workspace` first")]
     NoGateway(PathBuf),

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::sleep;
 
-use super::gateway::Gateway;
+use super::fleet::Fleet;
 use super::grounds::{Grounds, Site};
 use super::machine::Machine;
 use super::outcome::{self, Outcome};
@@ -55,8 +55,9 @@ pub async fn show(once: bool) -> Result<Ended, DemoError> {
     let sites = &grounds.sites;
     let capacities = block_in_place(|| calibration::capacities(sites, cost))?;
     let sizes = sizes(sites, &capacities);
-    let mut gateway = Gateway::start(&grounds.text, grounds.desk).await?;
-    introduce(&grounds);
+    let mut fleet = Fleet::start(&grounds).await?;
+    introduce(&grounds, &fleet);
+    let edges = fleet.edges.clone();
 
     let mut ended = Ended::Early;
     let story = async {
@@ -64,7 +65,7 @@ pub async fn show(once: bool) -> Result<Ended, DemoError> {
             sleep(BEFORE_THE_BELL).await;
         }
         loop {
-            ended = send(&grounds, &sizes).await?;
+            ended = send(&grounds, &edges, &sizes).await?;
             if !stay {
                 return Ok(());
             }
@@ -74,10 +75,10 @@ pub async fn show(once: bool) -> Result<Ended, DemoError> {
     };
     let result = tokio::select! {
         result = story => result,
-        gone = gateway.ended() => Err(gone),
+        gone = fleet.ended() => Err(gone),
         () = stop.heard() => Ok(()),
     };
-    gateway.stop().await?;
+    fleet.stop().await?;
     result.map(|()| ended)
 }
 
@@ -97,7 +98,7 @@ fn sizes(sites: &[Site], capacities: &[f64]) -> Vec<u32> {
     sites.iter().map(size).collect()
 }
 
-fn introduce(grounds: &Grounds) {
+fn introduce(grounds: &Grounds, fleet: &Fleet) {
     for (wanted, instead) in &grounds.moved {
         println!("{wanted} is taken; {instead} is used instead");
     }
@@ -125,16 +126,24 @@ fn introduce(grounds: &Grounds) {
         }
     }
     println!("\n  user pupil001, password {PASSWORD}: the waiting page follows");
-    println!("\n  {:<24} http://{}/\n", "the desk", grounds.desk);
+    println!("\n  {:<24} http://{}/", "the desk", grounds.desk);
+    for (edge, desk) in fleet.edges.iter().zip(&fleet.desks).skip(1) {
+        println!(
+            "  {:<24} port {}, its desk http://{desk}/",
+            "one more gateway",
+            edge.port()
+        );
+    }
+    println!();
 }
 
 /// Sends a crowd to all the sites at once, and says how it went.
-async fn send(grounds: &Grounds, sizes: &[u32]) -> Result<Ended, DemoError> {
+async fn send(grounds: &Grounds, edges: &[SocketAddr], sizes: &[u32]) -> Result<Ended, DemoError> {
     println!("It is eight: {} pupils come.", sizes.iter().sum::<u32>());
     let mut crowds = JoinSet::new();
     let mut parts = Vec::new();
     for (index, (site, pupils)) in grounds.sites.iter().zip(sizes).enumerate() {
-        let plan = plan(site, grounds.edge, *pupils);
+        let plan = plan(site, edges, *pupils);
         parts.push(Part {
             site,
             pupils: *pupils,
@@ -164,10 +173,12 @@ async fn send(grounds: &Grounds, sizes: &[u32]) -> Result<Ended, DemoError> {
     Ok(Ended::Badly)
 }
 
-fn plan(site: &Site, edge: SocketAddr, pupils: u32) -> Plan {
+fn plan(site: &Site, edges: &[SocketAddr], pupils: u32) -> Plan {
     Plan {
         name: site.name.clone(),
-        targets: vec![edge],
+        targets: edges.to_vec(),
+        // As a load balancer in front of several would have it.
+        move_between: edges.len() > 1,
         schools: site.schools.clone(),
         pupils,
         arrive_over: ARRIVE_OVER,
