@@ -186,8 +186,18 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gets_more_than_it_wants_while_others_want_more() {
-        assert_eq!(settled(12, [40, 1, 0]), [11, 1, 0]);
+    fn whoever_wants_nothing_any_more_leaves_its_slots_to_others_at_once() {
+        let mut shares = Shares::default();
+        let divide = |shares: &mut Shares, step: u64, wants: [u32; 3]| -> Vec<u32> {
+            let wants: Vec<_> = MEMBERS.into_iter().zip(wants).collect();
+            let divided = shares.divide(Duration::from_millis(100 * step), 12, &wants);
+            divided.into_iter().map(|(_, slots)| slots).collect()
+        };
+        for step in 0..100 {
+            divide(&mut shares, step, [30, 30, 0]);
+        }
+        assert_eq!(divide(&mut shares, 100, [30, 30, 0]), [6, 6, 0]);
+        assert_eq!(divide(&mut shares, 101, [30, 0, 0]), [12, 0, 0]);
     }
 
     #[test]

@@ -80,8 +80,8 @@ fn in_the_keys() {
             "f.toml:2:1: unknown key `port` in [desk] (known here: listen)",
         ),
         (
-            "[store]\nredis = \"redis://10.0.0.5\"",
-            "f.toml:1:2: unknown key `store` (known here: edge, desk, state, region)",
+            "[storr]\nredis = \"redis://10.0.0.5\"",
+            "f.toml:1:2: unknown key `storr` (did you mean `store`?)",
         ),
         (
             "[[edge.certificate]]\nchain = \"Cargo.toml\"\nkey = \"Cargo.toml\"\npassword = \"\"",
@@ -549,7 +549,7 @@ max_connections = 0
 "#;
     assert_eq!(
         mistakes(text).to_string(),
-        "f.toml:2:1: unknown key `lisen` (known here: edge, desk, state, region)\nf.toml:4:12: unknown platform `generik` (did you mean `generic`?)\nf.toml:5:31: the backend \"db.example:8080\" is a name; only addresses are accepted (write address and port, as in \"10.1.0.11:8080\")\nf.toml:7:8: `hold` must be between 0s and 30s, not \"1h\"\nf.toml:8:21: `min` must be between 1 and 100000, not 0\nf.toml:8:30: `max` must be between 1 and 100000, not 100001\nf.toml:11:10: `pupils` must be a whole number, not \"900\"\nf.toml:13:8: the host `gym.example` belongs to another school, at f.toml:10:8\nf.toml:15:19: `max_connections` must be between 1 and 10000000, not 0"
+        "f.toml:2:1: unknown key `lisen` (known here: edge, desk, state, store, region)\nf.toml:4:12: unknown platform `generik` (did you mean `generic`?)\nf.toml:5:31: the backend \"db.example:8080\" is a name; only addresses are accepted (write address and port, as in \"10.1.0.11:8080\")\nf.toml:7:8: `hold` must be between 0s and 30s, not \"1h\"\nf.toml:8:21: `min` must be between 1 and 100000, not 0\nf.toml:8:30: `max` must be between 1 and 100000, not 100001\nf.toml:11:10: `pupils` must be a whole number, not \"900\"\nf.toml:13:8: the host `gym.example` belongs to another school, at f.toml:10:8\nf.toml:15:19: `max_connections` must be between 1 and 10000000, not 0"
     );
 }
 
@@ -564,6 +564,6 @@ fn a_mistake_tells_its_parts() {
     assert_eq!(mistake.message, "unknown key `größe`");
     assert_eq!(
         mistake.help.as_deref(),
-        Some("known here: edge, desk, state, region")
+        Some("known here: edge, desk, state, store, region")
     );
 }
