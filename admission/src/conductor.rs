@@ -122,6 +122,7 @@ impl Conductor {
             show_rate: self.arrivals.show_rate(now).or(self.heard.show_rate),
             coming: self.arrivals.coming(now),
             integral: self.controller.integral(),
+            members: 0,
         }
     }
 

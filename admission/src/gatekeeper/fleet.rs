@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::company::Company;
 use super::{Buffered, Door, Gatekeeper, Grant};
 use crate::buffer::WaiterId;
 use crate::conductor::{Scene, part};
@@ -150,6 +151,8 @@ pub(super) struct Fleet<W> {
     merging: bool,
     /// What an earlier run left, until it is known whether the ledger knows better.
     restored: Option<RoomState>,
+    /// What the pacer remembers of the others.
+    company: Company,
     /// The fraction of a turn that is owed to the other gateways' pupils.
     turns_owed: f64,
     /// Pupils who may be called over the whole room; less than 0 if others have called more.
@@ -185,6 +188,7 @@ impl<W> Fleet<W> {
             must_keep: false,
             merging: false,
             restored: None,
+            company: Company::default(),
             turns_owed: 0.0,
             calls_allowed: 0.0,
         }
@@ -765,6 +769,11 @@ impl<W> Gatekeeper<W> {
                     ceiling: self.settings.ceiling,
                 },
             );
+            let pace = self.pace_before();
+            let members = conduct.members.len();
+            let fleet = self.fleet.as_mut()?;
+            let before = fleet.notice.members as usize;
+            let pupils = fleet.company.bound(now, members, before, pace, pupils);
             serving = self.room.after(pupils).0;
         }
         let wants: Vec<_> = conduct
@@ -779,7 +788,10 @@ impl<W> Gatekeeper<W> {
             fence: conduct.fence,
             serving,
             cap,
-            notice: self.conductor.notice(now),
+            notice: Notice {
+                members: u32::try_from(conduct.members.len()).unwrap_or(u32::MAX),
+                ..self.conductor.notice(now)
+            },
             shares: fleet.shares.divide(now, cap, &wants),
         })
     }

@@ -3,6 +3,7 @@
 //! A state machine without I/O. The gateway's shell calls it under a short lock, with the time,
 //! and wakes whom it names.
 
+mod company;
 mod fleet;
 mod keep;
 

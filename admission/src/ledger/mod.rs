@@ -140,6 +140,9 @@ pub struct Notice {
     /// The release controller's integral.
     #[serde(rename = "i")]
     pub integral: f64,
+    /// How many gateways there are.
+    #[serde(rename = "m")]
+    pub members: u32,
 }
 
 /// What the pacer needs; only it gets this.
