@@ -21,15 +21,40 @@ pub struct RedisServer {
     pub port: u16,
     dir: TempDir,
     arguments: Vec<String>,
+    /// Files that it was given.
+    kept: Option<TempDir>,
 }
 
 impl RedisServer {
     pub fn start(arguments: &[&str]) -> Self {
+        // A cluster's bus has a port of its own, 10,000 above.
+        let port = loop {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            if port < 50_000 {
+                break port;
+            }
+        };
+        Self::start_at(port, arguments)
+    }
+
+    /// Watches a master as a sentinel does.
+    pub fn sentinel(master: u16) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|l| l.local_addr())
-            .unwrap()
-            .port();
+        let file = dir.path().join("sentinel.conf");
+        let text = format!(
+            "sentinel monitor school 127.0.0.1 {master} 2\n\
+             sentinel down-after-milliseconds school 1000\n\
+             sentinel failover-timeout school 5000\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let mut server = Self::start(&[file.to_str().unwrap(), "--sentinel"]);
+        server.kept = Some(dir);
+        server
+    }
+
+    pub fn start_at(port: u16, arguments: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let arguments: Vec<String> = arguments.iter().map(|&a| a.to_owned()).collect();
         let child = spawn(&dir, port, &arguments);
         let server = Self {
@@ -37,6 +62,7 @@ impl RedisServer {
             port,
             dir,
             arguments,
+            kept: None,
         };
         server.until_up();
         server
@@ -102,11 +128,21 @@ impl RedisServer {
 }
 
 fn spawn(dir: &TempDir, port: u16, arguments: &[String]) -> Child {
-    Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args(["--save", "", "--appendonly", "no", "--dir"])
-        .arg(dir.path())
-        .args(arguments)
+    let mut command = Command::new("redis-server");
+    // A configuration file comes first.
+    let (file, rest) = match arguments.split_first() {
+        Some((file, rest)) if !file.starts_with('-') => (Some(file), rest),
+        _ => (None, arguments),
+    };
+    command.args(file);
+    command
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
+        .arg(dir.path());
+    if file.is_none() {
+        command.args(["--save", "", "--appendonly", "no"]);
+    }
+    command
+        .args(rest)
         .stdout(Stdio::null())
         .spawn()
         .expect("redis-server; install it from Debian's packages")

@@ -1,0 +1,168 @@
+//! A master fails in the middle of a rush, behind sentinels and in a cluster.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
+
+mod common;
+#[path = "../../admission/tests/server/mod.rs"]
+mod redis_server;
+
+use std::time::{Duration, Instant};
+
+use common::{Gateway, Setup, eventually, platform};
+use einlass_benches::platform::HashCost;
+use einlass_benches::rush::{Plan, School, run};
+use redis_server::RedisServer;
+
+const SMALL: &str = "small.example";
+const LARGE: &str = "large.example";
+const CAP: usize = 12;
+
+/// Three gateways with this `[store]`, a crowd that moves between them, and `failover` in the middle
+/// of the rush: it returns when Redis is healthy again.
+async fn rush_through(name: &str, store: &str, failover: impl AsyncFnOnce()) {
+    let cost = HashCost::about(Duration::from_millis(20)).unwrap();
+    let platform = platform(2, 2, cost).await;
+    let schools = [(SMALL, 100), (LARGE, 1_000)];
+    let setup = Setup::default()
+        .region("north", platform.backends(), CAP, &schools, "")
+        .text(&format!("[store]\n{store}\n"));
+    let mut gateways: Vec<Gateway> = vec![setup.clone().start().await];
+    while gateways.len() < 3 {
+        gateways.push(setup.clone().start_beside(&gateways[0]).await);
+    }
+    for gateway in &gateways {
+        gateway.until_mode("shared").await;
+    }
+    let plan = Plan {
+        targets: gateways.iter().map(|gateway| gateway.edge).collect(),
+        move_between: true,
+        schools: vec![School::new(SMALL, 100), School::new(LARGE, 1_000)],
+        pupils: 2_000,
+        arrive_over: Duration::from_secs(2),
+        platforms: vec![platform.control().unwrap()],
+        ..Plan::default()
+    };
+    let live = plan.live.clone();
+    let rush = tokio::spawn(run(plan));
+    live.until(|l| l.waiting() > 100).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    failover().await;
+    assert!(
+        live.waiting() > 20,
+        "{name}: the crowd is too small for this machine"
+    );
+    let healthy = Instant::now();
+    for gateway in &gateways {
+        gateway.until_mode("shared").await;
+    }
+    let back = healthy.elapsed();
+    let report = rush.await.unwrap().unwrap();
+    println!(
+        "{name}: most in flight {}, shared again after {back:?}, inversions {}, sent back {}, errors {:?}",
+        report.max_in_flight().unwrap(),
+        report.order_inversions,
+        report.sent_back,
+        report.errors,
+    );
+    assert_eq!(report.got_in, report.started);
+    assert!(report.errors.is_empty(), "{:?}", report.errors);
+    let lost = [
+        report.lost_place,
+        report.asked_again,
+        report.shown_place_grew,
+    ];
+    assert_eq!(lost, [0; 3]);
+    assert!(report.max_in_flight().unwrap() <= CAP);
+    assert!(back < Duration::from_secs(4), "{back:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinels_name_another_master() {
+    let mut master = RedisServer::start(&[]);
+    let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port)]);
+    let up = async || {
+        replica
+            .cli(&["INFO", "replication"])
+            .contains("master_link_status:up")
+    };
+    assert!(eventually(up).await);
+    let sentinels: Vec<_> = (0..3).map(|_| RedisServer::sentinel(master.port)).collect();
+    let known = async || {
+        sentinels.iter().all(|s| {
+            let master = s.cli(&["SENTINEL", "MASTER", "school"]);
+            let number = |field: &str| {
+                let mut lines = master.lines().skip_while(|line| *line != field);
+                lines.nth(1).and_then(|n| n.parse::<u32>().ok())
+            };
+            number("num-other-sentinels") == Some(2) && number("num-slaves") == Some(1)
+        })
+    };
+    assert!(eventually(known).await);
+    let addresses: Vec<String> = sentinels
+        .iter()
+        .map(|s| format!("\"redis://127.0.0.1:{}\"", s.port))
+        .collect();
+    let store = format!(
+        "sentinels = [{}]\nmaster = \"school\"",
+        addresses.join(", ")
+    );
+    rush_through("sentinels", &store, async || {
+        master.kill();
+        let promoted = async || replica.cli(&["ROLE"]).starts_with("master");
+        assert!(eventually(promoted).await, "no failover");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_loses_a_master() {
+    let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+    let mut nodes: Vec<_> = (0..6).map(|_| RedisServer::start(&options)).collect();
+    let addresses: Vec<String> = nodes
+        .iter()
+        .map(|n| format!("127.0.0.1:{}", n.port))
+        .collect();
+    let mut create = vec!["--cluster", "create"];
+    create.extend(addresses.iter().map(String::as_str));
+    create.extend(["--cluster-replicas", "1", "--cluster-yes"]);
+    let made = nodes[0].cli(&create);
+    let up = async || {
+        nodes.iter().all(|n| {
+            let info = n.cli(&["CLUSTER", "INFO"]);
+            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:6")
+        })
+    };
+    assert!(eventually(up).await, "{made}");
+    let quoted: Vec<String> = addresses
+        .iter()
+        .map(|a| format!("\"redis://{a}\""))
+        .collect();
+    let store = format!("cluster = [{}]", quoted.join(", "));
+    rush_through("cluster", &store, async || {
+        // The node that has the room, to be found by its keys.
+        let holds = |n: &RedisServer| {
+            n.cli(&["ROLE"]).starts_with("master") && !n.cli(&["DBSIZE"]).trim().ends_with('0')
+        };
+        let holder = nodes
+            .iter()
+            .position(holds)
+            .expect("a master with the room");
+        nodes[holder].kill();
+        let rest: Vec<&RedisServer> = nodes
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i != holder)
+            .map(|(_, n)| n)
+            .collect();
+        let healthy = async || {
+            let masters = rest
+                .iter()
+                .filter(|n| n.cli(&["ROLE"]).starts_with("master"));
+            masters.count() == 3
+                && rest
+                    .iter()
+                    .all(|n| n.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
+        };
+        assert!(eventually(healthy).await, "no failover");
+    })
+    .await;
+}
