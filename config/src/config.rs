@@ -71,14 +71,9 @@ fn read(mut root: Section<'_, '_>, file: &Path) -> Config {
     let edge = edge::read(root.take_section("edge"), file, &mut claims);
     let desk = desk::read(root.take_section("desk"), &mut claims);
     let state = state::read(root.take_section("state"), file);
-    let written = root.has("store");
-    let section = root.take_section("store");
-    let store = if written {
-        store::read(section, file)
-    } else {
-        section.finish();
-        None
-    };
+    let store = root
+        .take_optional_section("store")
+        .and_then(|section| store::read(section, file));
     let mistakes = root.report().count();
     let sections = root.take_named_sections("region");
     if sections.is_empty() && root.report().count() == mistakes {

@@ -85,6 +85,8 @@ impl Scalar for Size {
 pub(crate) fn describe(value: &DeValue<'_>) -> String {
     const LONGEST: usize = 60;
     match value {
+        // Whoever writes a URL in the wrong place may have a password in it.
+        DeValue::String(text) if text.contains('@') => "this text".to_owned(),
         DeValue::String(text) if text.chars().count() <= LONGEST => format!("{text:?}"),
         DeValue::String(_) => "this text".to_owned(),
         DeValue::Integer(integer) => integer.to_string(),

@@ -61,6 +61,12 @@ impl<'r, 't> Section<'r, 't> {
         self.table.contains_key(key)
     }
 
+    /// Where the value of a key stands that was written and has not been taken yet.
+    pub(crate) fn place_of(&self, key: &str) -> Option<Place> {
+        let value = self.table.get(key)?;
+        Some(self.reading.source.place(value.span().start))
+    }
+
     /// The value of a setting: its default when not written, not of its kind or not in its range.
     pub(crate) fn take<T: Scalar>(&mut self, setting: &Setting<T>) -> T {
         self.take_optional(setting.key, &setting.range)
@@ -153,16 +159,16 @@ impl<'r, 't> Section<'r, 't> {
 
     /// Like [`Self::take_section`], for one that is best written in line, as `expected` shows.
     pub(crate) fn take_section_like(&mut self, key: &'static str, expected: &str) -> Self {
-        let section = match self.value(key) {
-            None => None,
-            Some((DeValue::Table(table), place)) => Some((table, place)),
-            Some((value, place)) => {
-                self.report().add(&place, wrong_kind(key, expected, &value));
-                None
-            }
-        };
-        let (table, place) = section.unwrap_or_else(|| (DeTable::new(), self.place.clone()));
+        let (table, place) = self
+            .table(key, expected)
+            .unwrap_or_else(|| (DeTable::new(), self.place.clone()));
         self.below(key, table, place)
+    }
+
+    /// Like [`Self::take_section`] for a table whose absence means something.
+    pub(crate) fn take_optional_section(&mut self, key: &'static str) -> Option<Self> {
+        let (table, place) = self.table(key, "a table")?;
+        Some(self.below(key, table, place))
     }
 
     /// A list of tables, `[[…]]` or in line; others are recorded and left out. Empty only if it was written so.
@@ -237,6 +243,16 @@ impl<'r, 't> Section<'r, 't> {
         let value = self.table.remove(key)?;
         let place = self.reading.source.place(value.span().start);
         Some((value.into_inner(), place))
+    }
+
+    fn table(&mut self, key: &'static str, expected: &str) -> Option<(DeTable<'t>, Place)> {
+        match self.value(key)? {
+            (DeValue::Table(table), place) => Some((table, place)),
+            (value, place) => {
+                self.report().add(&place, wrong_kind(key, expected, &value));
+                None
+            }
+        }
     }
 
     fn full_name(&self, key: &str) -> String {

@@ -63,6 +63,7 @@ pub(crate) const STATE_DIRECTORY: &str = "/var/lib/einlass";
 // [store]
 pub(crate) const STORE_TIMEOUT: Setting<Duration> = setting("timeout", ms(250), ms(50)..=secs(2));
 pub(crate) const STORE_PREFIX: &str = "einlass";
+pub(crate) const STORE_REQUIRED: bool = false;
 
 // [region.NAME]
 pub(crate) const PLATFORM: Platform = Platform::Generic;

@@ -9,6 +9,7 @@ fn piece() -> impl Strategy<Value = String> {
         "[edge]\n",
         "[desk]\n",
         "[state]\n",
+        "[store]\n",
         "[region.a]\n",
         "[region.a.gate]\n",
         "[region.a.admission]\n",
@@ -29,6 +30,13 @@ fn piece() -> impl Strategy<Value = String> {
         "submit = [[]]\n",
         "in_flight = { min = 1 }\n",
         "in_flight.max = 3\n",
+        "redis = \"redis://a:1/2\"\n",
+        "sentinels = [\"redis://[::1]\", \"rediss://a/2\", 3]\n",
+        "cluster = [\"redis://a@b\"]\n",
+        "master = \"m\"\n",
+        "password_env = \"\"\n",
+        "sentinel_user = \"u\"\n",
+        "ca_file = \"nowhere.pem\"\n",
         "hold = \"2s\"\n",
         "hold = 1979-05-27\n",
         "max_body = \"1KiB\"\n",
@@ -79,6 +87,11 @@ proptest! {
     #[test]
     fn on_any_text(text in any::<String>()) {
         check(&text)?;
+    }
+
+    #[test]
+    fn on_any_address_of_a_redis(address in "(rediss?://)?[a0:/.@\\[\\]%+ä -]{0,12}") {
+        check(&format!("store.redis = '{address}'"))?;
     }
 
     #[test]
