@@ -350,3 +350,47 @@ async fn what_is_wrong_is_named_with_the_setting() {
     let limited = trouble(settings(limited.port)).await;
     assert!(matches!(limited, Trouble::Permission(_)), "{limited}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_is_reached_by_tls_if_its_certificate_is_trusted() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let tls_port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .unwrap()
+        .port();
+    let _server = RedisServer::start(&[
+        "--tls-port",
+        &tls_port.to_string(),
+        "--tls-cert-file",
+        cert.to_str().unwrap(),
+        "--tls-key-file",
+        key.to_str().unwrap(),
+        "--tls-auth-clients",
+        "no",
+    ]);
+    let over_tls = |ca: Option<Vec<u8>>| StoreSettings {
+        server: Server::Single {
+            address: Address {
+                host: "localhost".to_owned(),
+                port: tls_port,
+                tls: true,
+            },
+            database: 2,
+        },
+        ca,
+        ..settings(tls_port)
+    };
+    let trusted = open(over_tls(Some(made.cert.pem().into_bytes())));
+    trusted.connected(Duration::from_secs(20)).await.unwrap();
+    let stranger = open(over_tls(None));
+    let trouble = stranger.connected(Duration::from_secs(2)).await;
+    assert!(
+        matches!(&trouble, Err(LedgerError::Away(Trouble::Tls(_)))),
+        "{trouble:?}"
+    );
+}

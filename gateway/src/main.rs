@@ -51,7 +51,12 @@ fn main() -> ExitCode {
             Ok(config) => {
                 let pools = config.pools();
                 let schools: usize = pools.iter().map(|pool| pool.schools.len()).sum();
-                println!("ok: {} pools, {schools} schools", pools.len());
+                let many = |count: usize, what: &str| {
+                    let ending = if count == 1 { "" } else { "s" };
+                    format!("{count} {what}{ending}")
+                };
+                let (pools, schools) = (many(pools.len(), "pool"), many(schools, "school"));
+                println!("ok: {pools}, {schools}");
                 ExitCode::SUCCESS
             }
             Err(mistakes) => {

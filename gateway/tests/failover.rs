@@ -166,3 +166,73 @@ async fn a_cluster_loses_a_master() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_moves_to_another_node() {
+    let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+    let nodes: Vec<_> = (0..3).map(|_| RedisServer::start(&options)).collect();
+    let addresses: Vec<String> = nodes
+        .iter()
+        .map(|n| format!("127.0.0.1:{}", n.port))
+        .collect();
+    let mut create = vec!["--cluster", "create"];
+    create.extend(addresses.iter().map(String::as_str));
+    create.push("--cluster-yes");
+    let made = nodes[0].cli(&create);
+    let up = async || {
+        nodes
+            .iter()
+            .all(|n| n.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
+    };
+    assert!(eventually(up).await, "{made}");
+    let quoted: Vec<String> = addresses
+        .iter()
+        .map(|a| format!("\"redis://{a}\""))
+        .collect();
+    let store = format!("cluster = [{}]", quoted.join(", "));
+    rush_through("slot moved", &store, async || {
+        let from = nodes
+            .iter()
+            .position(|n| n.cli(&["DBSIZE"]).trim() != "0")
+            .expect("a node with the room");
+        let to = (from + 1) % nodes.len();
+        let id = |n: usize| nodes[n].cli(&["CLUSTER", "MYID"]).trim().to_owned();
+        let key = nodes[from].cli(&["RANDOMKEY"]).trim().to_owned();
+        let slot = nodes[from]
+            .cli(&["CLUSTER", "KEYSLOT", &key])
+            .trim()
+            .to_owned();
+        let setslot = |n: usize, state: &str, node: &str| {
+            let said = nodes[n].cli(&["CLUSTER", "SETSLOT", &slot, state, node]);
+            assert_eq!(said.trim(), "OK");
+        };
+        setslot(to, "IMPORTING", &id(from));
+        setslot(from, "MIGRATING", &id(to));
+        let port = nodes[to].port.to_string();
+        // Keys are written while they move, so it is looked again until none is left.
+        loop {
+            let keys = nodes[from].cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
+            let keys: Vec<&str> = keys.lines().filter(|k| !k.is_empty()).collect();
+            if keys.is_empty() {
+                break;
+            }
+            let mut migrate = vec![
+                "MIGRATE",
+                "127.0.0.1",
+                &port,
+                "",
+                "0",
+                "1000",
+                "REPLACE",
+                "KEYS",
+            ];
+            migrate.extend(&keys);
+            nodes[from].cli(&migrate);
+        }
+        for n in [to, from] {
+            setslot(n, "NODE", &id(to));
+        }
+        assert!(eventually(up).await);
+    })
+    .await;
+}

@@ -33,6 +33,7 @@ pub struct Setup {
     regions: String,
     edge: String,
     log: Option<String>,
+    clock: Option<String>,
 }
 
 impl Setup {
@@ -78,6 +79,13 @@ impl Setup {
         self
     }
 
+    /// A wrong clock: how far it is ahead, as `faketime` understands it.
+    #[must_use]
+    pub fn clock(mut self, ahead: Option<&str>) -> Self {
+        self.clock = ahead.map(str::to_owned);
+        self
+    }
+
     /// More tables.
     #[must_use]
     pub fn text(mut self, text: &str) -> Self {
@@ -102,6 +110,26 @@ impl Setup {
         self.start_with(None).await
     }
 
+    /// Starts a gateway that refuses to; what it says.
+    pub fn refused(self) -> String {
+        let dir = TempDir::new().unwrap();
+        let config = dir.path().join("einlass.toml");
+        let (edge, desk) = (free_address(), free_address());
+        let text = format!(
+            "[edge]\nlisten = [\"{edge}\"]\n[desk]\nlisten = \"{desk}\"\n\
+             [state]\ndirectory = \"state\"\n{}",
+            self.regions
+        );
+        std::fs::write(&config, text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_einlass"))
+            .args(["run", "--config"])
+            .arg(&config)
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     async fn start_with(self, beside: Option<&Gateway>) -> Gateway {
         let dir = TempDir::new().unwrap();
         if let Some(first) = beside {
@@ -123,6 +151,7 @@ impl Setup {
             edge,
             desk,
             log: self.log,
+            clock: self.clock,
             child: None,
         };
         gateway.run().await;
@@ -137,6 +166,7 @@ pub struct Gateway {
     pub edge: SocketAddr,
     pub desk: SocketAddr,
     log: Option<String>,
+    clock: Option<String>,
     child: Option<Child>,
 }
 
@@ -148,7 +178,16 @@ impl Gateway {
             .append(true)
             .open(self.log_file())
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_einlass"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_einlass"));
+        if let Some(ahead) = &self.clock {
+            self.set_clock(ahead);
+            command
+                .env("LD_PRELOAD", faketime())
+                .env("FAKETIME_TIMESTAMP_FILE", self.clock_file())
+                .env("FAKETIME_NO_CACHE", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        let child = command
             .args(["run", "--config"])
             .arg(&self.config)
             .envs(self.log.iter().map(|levels| ("EINLASS_LOG", levels)))
@@ -221,6 +260,15 @@ impl Gateway {
         }
     }
 
+    /// Sets the clock of a gateway that was started with one.
+    pub fn set_clock(&self, ahead: &str) {
+        std::fs::write(self.clock_file(), ahead).unwrap();
+    }
+
+    fn clock_file(&self) -> PathBuf {
+        self.dir.path().join("clock")
+    }
+
     fn log_file(&self) -> PathBuf {
         self.dir.path().join("einlass.log")
     }
@@ -255,6 +303,20 @@ impl Drop for Gateway {
             eprintln!("--- the gateway's log\n{}", self.log());
         }
     }
+}
+
+/// The library that shows a process a wrong time.
+fn faketime() -> PathBuf {
+    let arch = std::env::consts::ARCH;
+    let path = PathBuf::from(format!(
+        "/usr/lib/{arch}-linux-gnu/faketime/libfaketimeMT.so.1"
+    ));
+    assert!(
+        path.exists(),
+        "{} is missing: install faketime",
+        path.display()
+    );
+    path
 }
 
 /// A platform with quick but real hashes and as many workers as given.
