@@ -37,8 +37,16 @@ impl Jar {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<&str> {
-        let mut pairs = self.pairs.iter();
-        pairs.find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.all(name).next()
+    }
+
+    /// Every cookie of that name: another host of the same domain may have set one too.
+    pub(crate) fn all<'a, 'n>(
+        &'a self,
+        name: &'n str,
+    ) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+        let named = self.pairs.iter().filter(move |(n, _)| n == name);
+        named.map(|(_, value)| value.as_str())
     }
 
     /// The sealed login, its chunks put together.

@@ -62,6 +62,10 @@ impl Origin {
         for name in ["forwarded", FOR, PROTO, HOST, "x-real-ip"] {
             header.remove_header(name);
         }
+        // Some frameworks take these for the path: a way around the gate.
+        for name in ["x-original-url", "x-rewrite-url"] {
+            header.remove_header(name);
+        }
         if let Some(client) = self.client {
             header.insert_header(HeaderName::from_static(FOR), client.to_string())?;
         }

@@ -4,20 +4,22 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use einlass_admission::{Pass, Refusal, Ticket};
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use pingora_core::Result;
+use pingora_core::{Error, Result};
 use pingora_proxy::Session;
 
 use crate::clock::wall;
 use crate::cookies::{self, Jar};
+use crate::flights::{Board, Flight, Landed};
 use crate::forwarding::HOP_BY_HOP;
-use crate::login::{self, Failure, Login};
+use crate::login::{self, Answer, Failure, Login};
 use crate::metrics::Outcome;
 use crate::pages::Message;
 use crate::proxy::{Gateway, Request, hear};
 use crate::respond::{Reply, relay};
 use crate::room::Slot;
+use crate::site::Seat;
 use crate::standing::{State, TurnBody};
 use crate::{random, sealed};
 
@@ -45,7 +47,7 @@ impl Gateway {
                 .send(session)
                 .await;
         };
-        let Some(body) = body? else {
+        let Some(body) = body.map_err(Error::into_down)? else {
             return Message::TooLarge
                 .reply(request.language, None)
                 .send(session)
@@ -55,7 +57,8 @@ impl Gateway {
         hear(self, request, &jar);
         let held = self.held(session, request, &jar);
         let headers = login_headers(session, request)?;
-        if body.as_ref() == ENTER || (body.is_empty() && jar.seal().is_some()) {
+        let sealed = body.is_empty() && held.is_some() && jar.seal().is_some();
+        if body.as_ref() == ENTER || sealed {
             return self
                 .enter_sealed(session, request, &jar, held, headers)
                 .await;
@@ -69,26 +72,44 @@ impl Gateway {
         if let Some(pass) = self.pass(request, &jar)
             && let Ok(slot) = request.seat.pool.room.enter_again(&pass).await
         {
-            return self.let_in(session, request, &jar, slot, login).await;
+            return self.let_in(session, request, &jar, slot, None, login).await;
         }
-        let room = &request.seat.pool.room;
-        let held = match held {
-            Some(held) => match room.enter(request.seat.school, &held.ticket).await {
-                Ok(slot) => return self.let_in(session, request, &jar, slot, login).await,
-                Err(Refusal::Used) => None,
-                Err(Refusal::TooEarly | Refusal::Full | Refusal::Shut) => Some(held),
-            },
-            None => None,
-        };
         if let Some(held) = held {
-            return self
-                .send_to_wait(session, request, &jar, &held, &login)
-                .await;
+            match self.go(request, &held.ticket, &login).await {
+                Going::In(flight, slot) => {
+                    return self
+                        .let_in(session, request, &jar, slot, Some(flight), login)
+                        .await;
+                }
+                Going::Along(landed) => return along(session, request, &jar, landed).await,
+                Going::Refused(Refusal::Used) => {}
+                Going::Refused(Refusal::TooEarly | Refusal::Full | Refusal::Shut) => {
+                    return self
+                        .send_to_wait(session, request, &jar, &held, &login)
+                        .await;
+                }
+            }
         }
-        if let Some(slot) = room.straight() {
-            return self.let_in(session, request, &jar, slot, login).await;
+        if let Some(slot) = request.seat.pool.room.straight() {
+            return self.let_in(session, request, &jar, slot, None, login).await;
         }
         self.queue(session, request, &jar, login).await
+    }
+
+    /// Goes in with a ticket, once, however often the browser asks.
+    async fn go(&self, request: &Request, ticket: &Ticket, login: &Login) -> Going {
+        let seat = &request.seat;
+        match seat.pool.flights.board(seat.school, ticket, login) {
+            Board::First(flight) => match seat.pool.room.enter(seat.school, ticket).await {
+                Ok(slot) => Going::In(flight, slot),
+                Err(refusal) => Going::Refused(refusal),
+            },
+            Board::Along(companion) => match companion.landed().await {
+                Some(landed) => Going::Along(landed),
+                None => Going::Refused(Refusal::TooEarly),
+            },
+            Board::Taken => Going::Refused(Refusal::Used),
+        }
     }
 
     /// Takes a turn; holds the request if the turn comes soon, else seals the login.
@@ -114,7 +135,7 @@ impl Gateway {
             && let Ok(slot) = room.enter(seat.school, &held.ticket).await
         {
             self.metrics.admitted(&seat.pool.name, Outcome::Held);
-            return self.let_in(session, request, jar, slot, login).await;
+            return self.let_in(session, request, jar, slot, None, login).await;
         }
         self.metrics.admitted(&seat.pool.name, Outcome::Queued);
         self.send_to_wait(session, request, jar, &held, &login)
@@ -208,19 +229,20 @@ impl Gateway {
         let Some(login) = login else {
             return self.type_again(session, request, jar, &held).await;
         };
-        match request
-            .seat
-            .pool
-            .room
-            .enter(request.seat.school, &held.ticket)
-            .await
-        {
-            Ok(slot) => self.let_in(session, request, jar, slot, login).await,
-            Err(Refusal::Used) => {
-                // Reloading the answer of a login posts the form again: show the login page.
-                Reply::see_other(&login.target).send(session).await
+        match self.go(request, &held.ticket, &login).await {
+            Going::In(flight, slot) => {
+                self.let_in(session, request, jar, slot, Some(flight), login)
+                    .await
             }
-            Err(_) => wait().send(session).await,
+            Going::Along(landed) => along(session, request, jar, landed).await,
+            Going::Refused(Refusal::Used) => {
+                // Reloading the answer of a login posts the form again: show the login page.
+                Reply::see_other(&login.target)
+                    .cookies(request.baker().delete_place(jar))
+                    .send(session)
+                    .await
+            }
+            Going::Refused(_) => wait().send(session).await,
         }
     }
 
@@ -244,13 +266,14 @@ impl Gateway {
             .await
     }
 
-    /// Performs the login in its slot and passes on the answer.
+    /// Performs the login in its slot and passes on the answer, also to those who fly along.
     async fn let_in(
         &self,
         session: &mut Session,
         request: &Request,
         jar: &Jar,
         slot: Slot,
+        flight: Option<Flight>,
         login: Login,
     ) -> Result<bool> {
         let pool = &request.seat.pool;
@@ -259,15 +282,20 @@ impl Gateway {
         // The sender is dropped without a word only if the task panicked.
         let answer = answer.unwrap_or(Err(Failure::Lost(login::Lost::Broken)));
         self.metrics.login(&pool.name, &answer);
+        let pass = self.fresh_pass(request);
         match answer {
             Ok(answer) => {
-                let cookies = std::iter::once(self.fresh_pass(request));
-                let had_place = jar.find(cookies::TICKET).is_some();
-                let gone = had_place.then(|| request.baker().delete_place(jar));
-                let cookies = cookies.chain(gone.into_iter().flatten()).collect();
-                relay(session, answer, cookies).await
+                if let (Some(flight), None) = (flight, &answer.rest) {
+                    flight.land(Landed::Answered {
+                        header: Box::new(answer.header.clone()),
+                        body: answer.body.clone(),
+                        pass: pass.clone(),
+                    });
+                }
+                relay(session, answer, settle(request, jar, pass)).await
             }
             Err(Failure::Unreachable) => {
+                drop(flight);
                 // Nothing was sent: whoever had a place keeps it, whoever had none gets one.
                 match self.held(session, request, jar) {
                     Some(held) => {
@@ -278,39 +306,33 @@ impl Gateway {
                 }
             }
             Err(Failure::Lost(_)) => {
-                let page = request.login_page();
-                Message::Lost
-                    .reply(request.language, Some(&page))
-                    .cookies([self.fresh_pass(request)])
-                    .send(session)
-                    .await
+                if let Some(flight) = flight {
+                    flight.land(Landed::Lost { pass: pass.clone() });
+                }
+                along(session, request, jar, Landed::Lost { pass }).await
             }
         }
     }
 
-    /// The ticket of a request, from the cookie or the header field.
+    /// The ticket of a request: the first that is good here, from the header field, which somebody
+    /// wrote on purpose, or from the cookies.
     pub(crate) fn held(&self, session: &Session, request: &Request, jar: &Jar) -> Option<Held> {
-        let field = session.req_header().headers.get(TICKET_FIELD);
-        let text = jar
-            .find(cookies::TICKET)
-            .or_else(|| field.and_then(|value| value.to_str().ok()))?;
-        let seat = &request.seat;
-        let lifetime = seat.pool.limits.ticket_lifetime;
-        let ticket = Ticket::decode(
-            &self.keys,
-            text,
-            seat.pool.room.key,
-            seat.key,
-            wall(),
-            lifetime,
-        );
-        if ticket.is_none() {
-            self.metrics.bad_ticket(&seat.pool.name);
+        let fields = session.req_header().headers.get_all(TICKET_FIELD);
+        let fields = fields.into_iter().filter_map(|value| value.to_str().ok());
+        let mut texts = fields.chain(jar.all(cookies::TICKET)).peekable();
+        texts.peek()?;
+        let Seat { pool, key, .. } = &request.seat;
+        let lifetime = pool.limits.ticket_lifetime;
+        let decode = |text| Ticket::decode(&self.keys, text, pool.room.key, *key, wall(), lifetime);
+        let held = texts.find_map(|text| {
+            let ticket = decode(text)?;
+            let text = text.to_owned();
+            Some(Held { ticket, text })
+        });
+        if held.is_none() {
+            self.metrics.bad_ticket(&pool.name);
         }
-        Some(Held {
-            ticket: ticket?,
-            text: text.to_owned(),
-        })
+        held
     }
 
     fn pass(&self, request: &Request, jar: &Jar) -> Option<Pass> {
@@ -334,6 +356,52 @@ impl Gateway {
     }
 }
 
+/// What comes of an attempt to go in with a ticket.
+enum Going {
+    /// The slot is taken.
+    In(Flight, Slot),
+    /// The same login was under way, and has ended.
+    Along(Landed),
+    /// Not now, or not with this ticket.
+    Refused(Refusal),
+}
+
+/// The cookies of whoever has been let in: a pass, and the place is given up.
+fn settle(request: &Request, jar: &Jar, pass: String) -> Vec<String> {
+    let had_place = jar.find(cookies::TICKET).is_some();
+    let gone = had_place.then(|| request.baker().delete_place(jar));
+    std::iter::once(pass)
+        .chain(gone.into_iter().flatten())
+        .collect()
+}
+
+/// Tells how a login ended.
+async fn along(
+    session: &mut Session,
+    request: &Request,
+    jar: &Jar,
+    landed: Landed,
+) -> Result<bool> {
+    match landed {
+        Landed::Answered { header, body, pass } => {
+            let answer = Answer {
+                header: *header,
+                body,
+                rest: None,
+            };
+            relay(session, answer, settle(request, jar, pass)).await
+        }
+        Landed::Lost { pass } => {
+            let page = request.login_page();
+            Message::Lost
+                .reply(request.language, Some(&page))
+                .cookies(settle(request, jar, pass))
+                .send(session)
+                .await
+        }
+    }
+}
+
 /// The headers of a login as the backend will see them.
 fn login_headers(session: &Session, request: &Request) -> Result<HeaderMap> {
     let mut header = session.req_header().clone();
@@ -341,7 +409,7 @@ fn login_headers(session: &Session, request: &Request) -> Result<HeaderMap> {
     for name in HOP_BY_HOP {
         header.remove_header(name);
     }
-    header.remove_header(&http::header::CONTENT_LENGTH);
+    header.remove_header(&CONTENT_LENGTH);
     Ok(header.headers.clone())
 }
 
@@ -361,9 +429,8 @@ pub(crate) fn prepare(header: &mut pingora_http::RequestHeader, request: &Reques
         }
     }
     header.remove_header(&TICKET_FIELD);
-    if !header.headers.contains_key(HOST) {
-        header.insert_header(HOST, request.host.as_str())?;
-    }
+    // Whoever names two hosts, in `:authority` and here, is at the one the school was found by.
+    header.insert_header(HOST, request.host.as_str())?;
     request.origin.apply(header, &request.host)
 }
 
@@ -397,6 +464,10 @@ pub(crate) async fn enter(
         )
     });
     match login {
+        // A gated page is fetched again, a form is posted again.
+        Some(login) if login.method.is_safe() => {
+            Reply::see_other(&login.target).send(session).await
+        }
         Some(login) => Reply::again_at(&login.target).send(session).await,
         None => gateway.type_again(session, request, &jar, &held).await,
     }
@@ -430,8 +501,12 @@ fn target(session: &Session) -> String {
 
 /// The whole body, or `None` if it is longer than `limit`.
 async fn read_body(session: &mut Session, limit: usize) -> Result<Option<Bytes>> {
-    let expects = session.req_header().headers.get(http::header::EXPECT);
-    if expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    let announced = session.req_header().headers.get(CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Ok(None);
+    }
+    if session.req_header().headers.contains_key(EXPECT) {
         session.write_continue_response().await?;
     }
     let mut body = BytesMut::new();

@@ -47,6 +47,7 @@ impl BackgroundService for Keeper {
                 .ok()
         });
         let mut told = None;
+        let mut failing = false;
         while !*shutdown.borrow() {
             tokio::select! {
                 _ = ticks.tick() => {}
@@ -58,8 +59,11 @@ impl BackgroundService for Keeper {
                     .tick(pool.backends.down(), count.is_multiple_of(PUBLISH));
             }
             if count.is_multiple_of(SECOND.into()) {
-                self.save(Some(TICK * SECOND)).await;
-                self.site.pools.iter().for_each(probe);
+                self.save(Some(TICK * SECOND), &mut failing).await;
+                for pool in &self.site.pools {
+                    probe(pool);
+                    pool.flights.expire();
+                }
                 if let Some(ledger) = &ledger {
                     store::tell(&mut told, ledger.status());
                 }
@@ -71,18 +75,28 @@ impl BackgroundService for Keeper {
                 }
             }
         }
-        self.save(None).await;
+        self.save(None, &mut failing).await;
     }
 }
 
 impl Keeper {
-    async fn save(&self, killed_within: Option<Duration>) {
+    /// Writes the state file. Says once that it cannot, and once that it can again: a full disk
+    /// shall not get a line a second on top.
+    async fn save(&self, killed_within: Option<Duration>, failing: &mut bool) {
         let (site, path) = (Arc::clone(&self.site), self.state_file.clone());
         let saved =
             tokio::task::spawn_blocking(move || site.state(killed_within).save(&path)).await;
-        if let Ok(Err(error)) = saved {
-            self.metrics.state_error();
-            tracing::error!(%error, "State file not written; a restart now would forget the places");
+        match saved {
+            Ok(Err(error)) => {
+                self.metrics.state_error();
+                if !std::mem::replace(failing, true) {
+                    tracing::error!(%error, "State file not written; a restart now would forget the places");
+                }
+            }
+            Ok(Ok(())) if std::mem::take(failing) => {
+                tracing::info!("State file is written again");
+            }
+            Ok(Ok(())) | Err(_) => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The key file: read at start, made on the first one.
 
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use einlass_admission::Keyring;
@@ -46,20 +46,31 @@ pub(crate) fn load(directory: &Path) -> Result<Keyring, KeyFileError> {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let text = Keyring::text(1, &random::bytes());
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)
-                .map_err(io)?;
-            file.write_all(text.as_bytes()).map_err(io)?;
-            file.sync_all().map_err(io)?;
+            write(&path, &text).map_err(io)?;
             text
         }
         Err(error) => return Err(io(error)),
     };
+    let mode = std::fs::metadata(&path).map_err(io)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        tracing::warn!(path = %path.display(), mode = format!("{:o}", mode & 0o777), "Others may read the key file, and who reads it can forge places: chmod 600");
+    }
     Keyring::parse(&text).map_err(|source| KeyFileError::Content {
         path: path.clone(),
         source,
     })
+}
+
+/// Writes the file whole or not at all: half a key, on a full disk, would stop every later start.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let fresh = path.with_extension("new");
+    let _ = std::fs::remove_file(&fresh);
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&fresh)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, path)
 }

@@ -10,6 +10,8 @@ mod cookies;
 mod courier;
 mod desk;
 pub mod edge;
+mod fault;
+mod flights;
 mod forwarding;
 mod gate;
 mod keeper;

@@ -13,6 +13,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::backends::Busy;
+use crate::fault::Fault;
 use crate::room::Slot;
 use crate::site::Pool;
 
@@ -167,7 +168,7 @@ async fn exchange(
     backend: SocketAddr,
 ) -> Option<ResponseHeader> {
     let broken = |error: &pingora_core::Error| {
-        tracing::warn!(%backend, %error, "Backend broke off a login");
+        tracing::warn!(%backend, error = %Fault(error), "Backend broke off a login");
     };
     let header = request(&login).inspect_err(|e| broken(e)).ok()?;
     let sent = async {
@@ -183,7 +184,9 @@ async fn exchange(
         Ok::<_, Box<pingora_core::Error>>(())
     };
     sent.await.inspect_err(|e| broken(e)).ok()?;
-    session.response_header().cloned()
+    // A login asks for no other protocol, so an answer that changes to one is none.
+    let changes = |header: &&ResponseHeader| header.status == StatusCode::SWITCHING_PROTOCOLS;
+    session.response_header().filter(|h| !changes(h)).cloned()
 }
 
 fn request(login: &Login) -> pingora_core::Result<RequestHeader> {
@@ -209,7 +212,7 @@ async fn read_ahead(session: &mut HttpSession, within: Duration) -> (Bytes, Resu
                 Ok(Some(part)) => body.extend_from_slice(&part),
                 Ok(None) => return Ok(true),
                 Err(error) => {
-                    tracing::warn!(%error, "Backend broke off the answer to a login");
+                    tracing::warn!(error = %Fault(&error), "Backend broke off the answer to a login");
                     return Err(Lost::Broken);
                 }
             }

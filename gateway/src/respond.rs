@@ -1,16 +1,23 @@
 //! Own answers: always with a length, always leaving the connection open.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SET_COOKIE};
-use http::{HeaderName, StatusCode};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION, SET_COOKIE, TRANSFER_ENCODING,
+};
+use http::{HeaderName, StatusCode, Version};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
+use tokio::time::timeout;
 
 use crate::login::Answer;
 
 /// The most that is read of a request body nobody wants, to keep the connection.
 const DRAIN: usize = 64 << 10;
+/// How long an answer waits for it.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// An answer of our own.
 pub(crate) struct Reply {
@@ -91,14 +98,26 @@ impl Reply {
     }
 }
 
-/// Reads what is left of a small body: an unread one would close the connection.
+/// Reads what is left of a small body that comes at once. With anything unread the connection
+/// ends after the answer.
 async fn drain(session: &mut Session) {
-    let mut seen = 0;
-    while seen < DRAIN {
-        match session.read_request_body().await {
-            Ok(Some(part)) => seen += part.len(),
-            Ok(None) | Err(_) => return,
+    // Who waits for leave to send the body sends none.
+    let expects = session.req_header().headers.contains_key(EXPECT);
+    let withheld = expects && session.body_bytes_read() == 0;
+    let reading = async {
+        let mut seen = 0;
+        while seen < DRAIN {
+            match session.read_request_body().await {
+                Ok(Some(part)) => seen += part.len(),
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
         }
+        false
+    };
+    let patience = if withheld { Duration::ZERO } else { DRAIN_TIME };
+    if !timeout(patience, reading).await.unwrap_or(false) {
+        session.set_keepalive(None);
     }
 }
 
@@ -124,8 +143,9 @@ pub(crate) async fn relay(
     match &answer.rest {
         None if !bodiless => header.insert_header(CONTENT_LENGTH, answer.body.len())?,
         Some(_) if header.headers.contains_key(CONTENT_LENGTH) => {}
-        Some(_) if session.is_http2() => {}
-        Some(_) => header.insert_header(http::header::TRANSFER_ENCODING, "chunked")?,
+        // A client that does not know chunks reads until the end of the connection.
+        Some(_) if session.req_header().version != Version::HTTP_11 => {}
+        Some(_) => header.insert_header(TRANSFER_ENCODING, "chunked")?,
         None => {}
     }
     for cookie in cookies {

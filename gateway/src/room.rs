@@ -22,6 +22,12 @@ type Joiner = (SchoolIndex, oneshot::Sender<Option<(Turn, u32)>>);
 /// How long a turn is waited for that another gateway, a moment ahead, has called already.
 const BEHIND: Duration = Duration::from_secs(1);
 
+/// How long a request waits for a slot. Well before browsers give up they are sent to the waiting
+/// page, where the place is kept and nothing hangs, however many logins a backend leaves unanswered.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// While the buffer is full, about so long until it is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// What was heard from the ledger and has to be told to it in turn.
 pub(crate) struct Heard {
     pub(crate) publish: Option<Publish>,
@@ -95,17 +101,37 @@ impl LiveRoom {
         }
     }
 
-    /// Waits in the buffer for a slot. Dropping the future leaves the buffer; the ticket then
-    /// counts as unused.
+    /// Waits in the buffer for a slot, for [`PATIENCE`]. Dropping the future leaves the buffer; the
+    /// ticket then counts as unused.
     pub(crate) async fn enter(
         self: &Arc<Self>,
         school: SchoolIndex,
         ticket: &Ticket,
     ) -> Result<Slot, Refusal> {
-        let (waker, woken) = oneshot::channel();
         if !self.come(ticket.turn).await {
             return Err(Refusal::TooEarly);
         }
+        let entering = async {
+            loop {
+                match self.enter_buffer(school, ticket).await {
+                    Err(Refusal::Full) => {
+                        // Spread: who is called and finds no room would else come at once again.
+                        tokio::time::sleep(AGAIN.mul_f64(0.5 + random::fraction())).await;
+                    }
+                    entered => return entered,
+                }
+            }
+        };
+        let entered = tokio::time::timeout(PATIENCE, entering).await;
+        entered.unwrap_or(Err(Refusal::Full))
+    }
+
+    async fn enter_buffer(
+        self: &Arc<Self>,
+        school: SchoolIndex,
+        ticket: &Ticket,
+    ) -> Result<Slot, Refusal> {
+        let (waker, woken) = oneshot::channel();
         let now = self.clock.now();
         let entry = self
             .lock()
@@ -119,12 +145,13 @@ impl LiveRoom {
         self.slot(entry, woken, Some(claim)).await
     }
 
-    /// Waits in front of the buffer, by a pass.
+    /// Waits in front of the buffer, by a pass, for [`PATIENCE`].
     pub(crate) async fn enter_again(self: &Arc<Self>, pass: &Pass) -> Result<Slot, Refusal> {
         let (waker, woken) = oneshot::channel();
         let now = self.clock.now();
         let entry = self.lock().enter_again(now, pass, waker)?;
-        self.slot(entry, woken, None).await
+        let entered = tokio::time::timeout(PATIENCE, self.slot(entry, woken, None)).await;
+        entered.unwrap_or(Err(Refusal::Full))
     }
 
     async fn slot(

@@ -57,9 +57,12 @@ pub fn run(config: &Path) -> Result<(), RunError> {
     let keys = key_file::load(&config.state.directory)?;
     let state_file = config.state.directory.join("rooms.json");
     let state = match State::load(&state_file) {
-        Err(error @ StateError::Damaged { .. }) => {
-            // A file cut off by a full disk must not keep a school out: the rooms learn again.
-            tracing::error!(%error, "State file ignored");
+        Err(error @ (StateError::Damaged { .. } | StateError::Version { .. })) => {
+            // Neither a file cut off by a full disk nor one of another version must keep a school
+            // out: the rooms learn again. Whoever wants to know what was in it finds it.
+            let aside = state_file.with_extension("set-aside");
+            let kept = std::fs::rename(&state_file, &aside).is_ok();
+            tracing::error!(%error, kept, aside = %aside.display(), "State file set aside: the rooms are learnt again from the tickets");
             None
         }
         state => state?,

@@ -13,6 +13,7 @@ use einlass_config::{Config, Gate, HostTable, Mode};
 
 use crate::backends::Backends;
 use crate::clock::Clock;
+use crate::flights::Flights;
 use crate::room::LiveRoom;
 
 /// A pool with its room.
@@ -20,6 +21,7 @@ pub(crate) struct Pool {
     pub(crate) name: String,
     pub(crate) room: Arc<LiveRoom>,
     pub(crate) backends: Backends,
+    pub(crate) flights: Flights,
     pub(crate) gate: Gate,
     pub(crate) limits: Limits,
 }
@@ -101,6 +103,7 @@ impl Site {
                 .collect();
             let live = Arc::new(Pool {
                 room: LiveRoom::new(&pool.name, clock, gatekeeper),
+                flights: Flights::default(),
                 backends: Backends::new(clock, pool.upstream.clone(), &pool.backends),
                 limits: Limits {
                     hold: pool.admission.hold,

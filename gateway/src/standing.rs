@@ -55,7 +55,13 @@ impl TurnBody {
             room.view()
                 .standing(room.serving(), ticket.turn, seat.step, random::fraction());
         let (state, ahead, eta, poll_after) = match standing {
-            Standing::Ready if room.is_used(seat.school, ticket) => return Self::none(language),
+            // Reloading while the login is under way joins it.
+            Standing::Ready
+                if room.is_used(seat.school, ticket)
+                    && !seat.pool.flights.has(seat.school, ticket) =>
+            {
+                return Self::none(language);
+            }
             Standing::Ready => (State::Ready, 0, None, 2.0),
             Standing::Waiting {
                 ahead,

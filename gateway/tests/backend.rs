@@ -3,10 +3,10 @@
 
 mod common;
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use common::backend::{Backend, FINE};
 use common::{Browser, Setup, eventually, free_address, get, platform, post, send};
 use einlass_benches::platform::HashCost;
 use http_body_util::Full;
@@ -17,74 +17,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 const GYM: &str = "gym.example";
-
-/// Answers every request with the same bytes and notes what it was sent.
-struct Backend {
-    address: SocketAddr,
-    seen: Arc<Mutex<Vec<String>>>,
-}
-
-impl Backend {
-    async fn start(answer: &'static [u8]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let notes = Arc::clone(&seen);
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, answer, Arc::clone(&notes)));
-            }
-        });
-        Self { address, seen }
-    }
-
-    fn last(&self) -> String {
-        self.seen
-            .lock()
-            .unwrap()
-            .last()
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    fn count(&self) -> usize {
-        self.seen.lock().unwrap().len()
-    }
-}
-
-async fn serve(mut stream: TcpStream, answer: &'static [u8], seen: Arc<Mutex<Vec<String>>>) {
-    let mut request = Vec::new();
-    let mut part = [0; 4_096];
-    loop {
-        let read = stream.read(&mut part).await.unwrap_or(0);
-        if read == 0 {
-            return;
-        }
-        request.extend_from_slice(&part[..read]);
-        let text = String::from_utf8_lossy(&request).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length")
-                .then(|| value.trim().parse().ok())?
-        });
-        if body.len() < length.unwrap_or(0) {
-            continue;
-        }
-        seen.lock().unwrap().push(text.to_lowercase());
-        if answer.is_empty() {
-            // Silent until the other side gives up.
-            while stream.read(&mut part).await.unwrap_or(0) > 0 {}
-        }
-        let _ = stream.write_all(answer).await;
-        return;
-    }
-}
-
-const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 
 #[tokio::test]
 async fn a_backend_is_told_the_truth_about_the_client() {
@@ -182,7 +114,8 @@ async fn a_login_goes_to_the_next_backend_if_the_first_does_not_accept_it() {
 
 #[tokio::test]
 async fn a_login_without_an_answer_ends_with_a_page_and_a_free_slot() {
-    let broken: [&'static [u8]; 5] = [
+    let broken: [&'static [u8]; 6] = [
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nhello",
         b"",
         b"this is not HTTP\r\n\r\n",
         b"HTTP/1.1 200 O",

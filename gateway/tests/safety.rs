@@ -6,12 +6,14 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{Answer, Browser, Setup, eventually, platform, send};
+use common::backend::Backend;
+use common::{Answer, Browser, Setup, eventually, get, platform, post, send};
 use einlass_benches::platform::HashCost;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
 const GYM: &str = "gym.example";
@@ -119,5 +121,41 @@ async fn the_log_holds_nothing_about_a_pupil_at_any_level() {
     ];
     for secret in words.into_iter().chain(secrets.iter().map(String::as_str)) {
         assert!(!log.contains(secret), "{secret} in\n{log}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_as_http_is_not_quoted_in_the_log() {
+    let answers: [&[u8]; 3] = [
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: session=geheim\r\nbad\x01name: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ngeheim\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: geheim\r\n\r\n",
+    ];
+    for answer in answers {
+        let backend = Backend::start(answer).await;
+        let gateway = Setup::default()
+            .region("north", &[backend.address], 1, &[(GYM, 900)], "")
+            .log("trace")
+            .start()
+            .await;
+        // Some of these end in the middle of the answer.
+        let _ = common::try_send(gateway.edge, post("/login", GYM, "user=geheim")).await;
+        let _ = common::try_send(gateway.edge, get("/page?geheim", GYM)).await;
+        for request in [
+            "POST /login HTTP/1.1\r\nHost: gym.example\r\nCookie: geheim\r\nbad\x01name: x\r\n\r\n",
+            "POST /login HTTP/1.1\r\nHost: gym.example\r\nContent-Length: geheim\r\n\r\n",
+            "POST /login HTTP/1.1\r\nHost: gym.example\r\nTransfer-Encoding: chunked\r\n\r\ngeheim\r\n\r\n",
+            "POST /page HTTP/1.1\r\nHost: gym.example\r\nTransfer-Encoding: chunked\r\n\r\ngeheim\r\n\r\n",
+            "POST /login?geheim HTTP/1.1\r\nHost: gym.example\r\nTransfer-Encoding: geheim\r\n\r\n",
+            "GET /geheim\r\n\r\n",
+        ] {
+            let mut stream = tokio::net::TcpStream::connect(gateway.edge).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut said = Vec::new();
+            let _ = stream.read_to_end(&mut said).await;
+        }
+        let log = gateway.log();
+        assert!(log.contains("Edge listens"), "{log}");
+        assert!(!log.contains("geheim"), "{log}");
     }
 }

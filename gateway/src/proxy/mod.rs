@@ -19,6 +19,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::backends::Busy;
+use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::site::Site;
 
@@ -143,7 +144,7 @@ impl ProxyHttp for Gateway {
 
     fn suppress_error_log(&self, _: &Session, _: &Context, error: &Error) -> bool {
         // Counted in the metrics; a backend that is gone must not fill a disk with one line a request.
-        tracing::debug!(%error, "Request failed");
+        tracing::debug!(error = %Fault(error), "Request failed");
         true
     }
 

@@ -1,6 +1,7 @@
 //! Second phase: which school, and is it one of our own pages, the gate, or the backend's?
 
 use einlass_admission::Called;
+use einlass_config::Gate;
 use http::Method;
 use http::header::HOST;
 use pingora_core::Result;
@@ -51,17 +52,25 @@ pub(super) async fn answer(
         let own = own.to_owned();
         return reserved(gateway, session, request, &own).await;
     }
-    let method = header.method.as_str();
-    let rules = &request.seat.pool.gate;
-    if rules
-        .submit
-        .iter()
-        .chain(&rules.page)
-        .any(|m| m.matches(method, path))
-    {
+    if needs_admission(&request.seat.pool.gate, &header.method, path) {
         return gateway.gate(session, request).await;
     }
     Ok(false)
+}
+
+/// Whether a request is the gate. Many backends take `/Login/` for `/login`, so where something is
+/// changed neither the case nor a slash at the end is a way around it; in doubt a request waits.
+fn needs_admission(gate: &Gate, method: &Method, path: &str) -> bool {
+    let is_gate = |path: &str| {
+        let mut rules = gate.submit.iter().chain(&gate.page);
+        rules.any(|rule| rule.matches(method.as_str(), path))
+    };
+    is_gate(path)
+        || !method.is_safe() && {
+            let bare = path.trim_end_matches('/');
+            let lower = bare.to_ascii_lowercase();
+            is_gate(bare) || is_gate(&lower) || is_gate(&format!("{lower}/"))
+        }
 }
 
 async fn reserved(

@@ -9,6 +9,8 @@
     reason = "a test may fail; each test file uses a part"
 )]
 
+pub mod backend;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};

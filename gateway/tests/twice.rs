@@ -1,0 +1,237 @@
+//! Who asks twice: a double click, a reload, a second tab, a replay.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::backend::{Backend, FINE};
+use common::{Answer, Browser, Gateway, Setup, eventually, get, platform, post, send};
+use einlass_benches::platform::{HashCost, Platform};
+use hyper::StatusCode;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+const GYM: &str = "gym.example";
+
+/// A platform for one login at a time, and a browser whose turn has come.
+async fn called() -> (Platform, Gateway, Browser) {
+    let slow = HashCost::about(Duration::from_millis(400)).unwrap();
+    let platform = platform(1, 1, slow).await;
+    let gateway = Setup::default()
+        .region(
+            "north",
+            platform.backends(),
+            1,
+            &[(GYM, 900)],
+            "hold = \"0s\"",
+        )
+        .start()
+        .await;
+    let mut other = Browser::new(gateway.edge, GYM);
+    let mut browser = other.clone();
+    let (form, first) = (browser.form().await, other.form().await);
+    let busy = tokio::spawn(async move { other.post("/login", &first).await });
+    assert!(eventually(async || platform.in_flight() > 0).await);
+    let sent = browser.post("/login", &form).await;
+    assert_eq!(sent.location(), "/_einlass/wait");
+    busy.await.unwrap();
+    browser.until("ready").await;
+    (platform, gateway, browser)
+}
+
+fn received(platform: &Platform) -> u64 {
+    platform.snapshot(false).totals.received
+}
+
+#[tokio::test]
+async fn a_double_click_loses_nothing() {
+    let (platform, gateway, mut browser) = called().await;
+    let before = received(&platform);
+    let cookies = browser.cookies.iter().map(|(n, v)| format!("{n}={v}"));
+    let request = format!(
+        "POST /login HTTP/1.1\r\nHost: {GYM}\r\nCookie: {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 13\r\n\r\neinlass=enter",
+        cookies.collect::<Vec<_>>().join("; ")
+    );
+    let mut first = TcpStream::connect(gateway.edge).await.unwrap();
+    first.write_all(request.as_bytes()).await.unwrap();
+    assert!(eventually(async || platform.in_flight() > 0).await);
+    // The second click drops the first request.
+    drop(first);
+    let mut reloaded = browser.clone();
+    assert_eq!(reloaded.turn().await["state"], "ready", "a reload goes on");
+    let mut other_tab = browser.clone();
+    let answer = browser.enter().await;
+    assert_eq!((answer.location(), browser.logged_in()), ("/", true));
+    assert_eq!(browser.get("/").await.status, StatusCode::OK);
+    let answer = other_tab.enter().await;
+    assert_eq!((answer.location(), other_tab.logged_in()), ("/", true));
+    assert_eq!(
+        browser.cookies["einlass_pass"], other_tab.cookies["einlass_pass"],
+        "one place is one pass, however often it is asked for"
+    );
+    assert_eq!(received(&platform), before + 1);
+    assert!(!browser.cookies.contains_key("einlass_ticket"));
+}
+
+#[tokio::test]
+async fn many_at_once_with_one_ticket_are_one_login() {
+    let (platform, _gateway, browser) = called().await;
+    let before = received(&platform);
+    let all = (0..12).map(|_| {
+        let mut browser = browser.clone();
+        tokio::spawn(async move { browser.enter().await.location().to_owned() })
+    });
+    for one in all.collect::<Vec<_>>() {
+        assert_eq!(one.await.unwrap(), "/");
+    }
+    assert_eq!(received(&platform), before + 1);
+}
+
+#[tokio::test]
+async fn a_ticket_admits_one_login_and_no_other_beside_it() {
+    let (platform, gateway, browser) = called().await;
+    let before = received(&platform);
+    let mut first = browser.clone();
+    let going = tokio::spawn(async move { first.enter().await });
+    assert!(eventually(async || platform.in_flight() > 0).await);
+    let mut other = Browser::new(gateway.edge, GYM);
+    let form = other.form().await;
+    let ticket = &browser.cookies["einlass_ticket"];
+    other
+        .cookies
+        .insert("einlass_ticket".into(), ticket.clone());
+    let answer = other.post("/login", &form).await;
+    assert_eq!(answer.location(), "/_einlass/wait", "a place of its own");
+    assert_ne!(&other.cookies["einlass_ticket"], ticket);
+    assert_eq!(going.await.unwrap().location(), "/");
+    assert_eq!(received(&platform), before + 1);
+}
+
+/// One login that is answered when the backend is opened, and the pass of an earlier one.
+async fn occupied(tries: u8) -> (Backend, Gateway, String) {
+    let backend = Backend::holding(FINE).await;
+    let gateway = Setup::default()
+        .region(
+            "north",
+            &[backend.address],
+            1,
+            &[(GYM, 900)],
+            &format!("hold = \"0s\"\npass_tries = {tries}"),
+        )
+        .text("[region.north.upstream]\nlogin_timeout = \"60s\"\n")
+        .start()
+        .await;
+    let edge = gateway.edge;
+    let first = tokio::spawn(async move { send(edge, post("/login", GYM, "user=a")).await });
+    assert!(eventually(async || backend.count() == 1).await);
+    backend.open();
+    let pass = pass(&first.await.unwrap());
+    backend.close();
+    tokio::spawn(async move { send(edge, post("/login", GYM, "user=b")).await });
+    assert!(eventually(async || backend.count() == 2).await);
+    (backend, gateway, pass)
+}
+
+fn pass(answer: &Answer) -> String {
+    let set = answer.headers["set-cookie"].to_str().unwrap();
+    set.split(';').next().unwrap().to_owned()
+}
+
+fn with_cookie(cookie: &str) -> hyper::Request<http_body_util::Full<hyper::body::Bytes>> {
+    let mut request = post("/login", GYM, "user=a");
+    let headers = request.headers_mut();
+    headers.insert("cookie", cookie.parse().unwrap());
+    request
+}
+
+#[tokio::test]
+async fn a_pass_has_its_tries_and_no_more_however_fast_they_come() {
+    let (backend, gateway, pass) = occupied(2).await;
+    let (edge, waiting) = (gateway.edge, "einlass_buffered_logins{pool=\"north\"}");
+    let all = (0..12).map(|_| {
+        let request = with_cookie(&pass);
+        tokio::spawn(async move { send(edge, request).await.status })
+    });
+    let all: Vec<_> = all.collect();
+    let gateway = &gateway;
+    assert!(eventually(async || gateway.metric(waiting).await >= 2.0).await);
+    backend.open();
+    let mut let_in = 0;
+    for one in all {
+        let_in += usize::from(one.await.unwrap() == StatusCode::OK);
+    }
+    assert_eq!((let_in, backend.count()), (2, 4));
+}
+
+#[tokio::test]
+async fn nobody_waits_without_an_answer_for_a_backend_that_hangs() {
+    let (backend, gateway, pass) = occupied(5).await;
+    let waiting = send(gateway.edge, with_cookie(&pass));
+    let answer = tokio::time::timeout(Duration::from_secs(40), waiting).await;
+    let answer = answer.expect("sooner than the backend gives up");
+    assert_eq!(answer.location(), "/_einlass/wait");
+    let buffered = "einlass_buffered_logins{pool=\"north\"}";
+    assert!(gateway.metric(buffered).await < 1.0);
+    backend.open();
+    let in_flight = "einlass_in_flight_logins{pool=\"north\"}";
+    let gateway = &gateway;
+    assert!(eventually(async || gateway.metric(in_flight).await == 0.0).await);
+}
+
+#[tokio::test]
+async fn of_several_tickets_the_good_one_counts() {
+    let (_platform, gateway, browser) = called().await;
+    let good = &browser.cookies["einlass_ticket"];
+    for cookie in [
+        format!("einlass_ticket=bad; einlass_ticket={good}"),
+        format!("einlass_ticket={good}; einlass_ticket=bad"),
+    ] {
+        let mut request = get("/_einlass/turn", GYM);
+        let headers = request.headers_mut();
+        headers.insert("cookie", cookie.parse().unwrap());
+        headers.insert("einlass-ticket", "bad".parse().unwrap());
+        let turn = send(gateway.edge, request).await.json();
+        assert_eq!(turn["state"], "ready", "{cookie}");
+    }
+}
+
+#[tokio::test]
+async fn a_gated_page_is_fetched_again_and_never_in_circles() {
+    let backend = Backend::start(FINE).await;
+    let gateway = Setup::default()
+        .region(
+            "north",
+            &[backend.address],
+            4,
+            &[(GYM, 900)],
+            "hold = \"0s\"\nlogins_per_second = 0.5",
+        )
+        .text("[region.north.gate]\npage = [{ method = \"GET\", path = \"/anmelden\" }]\n")
+        .start()
+        .await;
+    let mut browser = Browser::new(gateway.edge, GYM);
+    while !browser.cookies.contains_key("einlass_ticket") {
+        browser.cookies.clear();
+        browser.get("/anmelden").await;
+    }
+    browser.until("ready").await;
+    let again = browser.clone();
+    let answer = browser.post("/_einlass/enter", "einlass=enter").await;
+    assert_eq!(
+        (answer.status, answer.location()),
+        (StatusCode::SEE_OTHER, "/anmelden")
+    );
+    let answer = browser.get("/anmelden").await;
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (StatusCode::OK, "ok")
+    );
+    // A seal without its ticket is no login, and does not send to wait for nothing.
+    let mut lost = again;
+    lost.cookies.remove("einlass_ticket");
+    lost.get("/anmelden").await;
+    assert!(
+        lost.cookies.contains_key("einlass_ticket") || lost.cookies.contains_key("einlass_pass")
+    );
+}
