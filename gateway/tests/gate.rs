@@ -124,7 +124,8 @@ async fn a_ticket_admits_once_and_never_at_another_school() {
     assert_eq!(browser.enter().await.location(), "/");
     let before = platform.snapshot(false).totals.received;
     let mut replayed = stolen.clone();
-    assert_eq!(replayed.turn().await["state"], "none");
+    // For a moment the same browser may ask once more for the answer it has not heard.
+    replayed.until("none").await;
     let answer = replayed.enter().await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     assert!(!replayed.logged_in());
