@@ -78,6 +78,10 @@ impl Fleet {
     /// Gateways whose clocks are that much ahead.
     async fn start_with(gateways: usize, clocks: &[&str]) -> Self {
         let cost = HashCost::about(Duration::from_millis(20)).unwrap();
+        Self::start_at(cost, gateways, clocks).await
+    }
+
+    async fn start_at(cost: HashCost, gateways: usize, clocks: &[&str]) -> Self {
         let platform = platform(2, 2, cost).await;
         let redis = RedisServer::start(&[]);
         let cable = Cable::to(redis.port).await;
@@ -232,8 +236,9 @@ fn used(report: &Report) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_gateways_share_one_room_as_well_as_one_has_it() {
     let mut medians = Vec::new();
+    let cost = HashCost::about(Duration::from_millis(20)).unwrap();
     for gateways in [1, 3] {
-        let fleet = Fleet::start(gateways).await;
+        let fleet = Fleet::start_at(cost, gateways, &[]).await;
         let report = run(fleet.plan(1_500)).await.unwrap();
         let wrong = complaints(&report);
         assert!(wrong.is_empty(), "{wrong:?}\n{report:#?}");
@@ -248,7 +253,14 @@ async fn three_gateways_share_one_room_as_well_as_one_has_it() {
         // What is asked for is 97 %; a busy machine is given some room here, the figure is printed.
         assert!(used > 0.9, "{used}");
         assert!(report.order_inversions < 10);
-        medians.push(report.wait.p50);
+        // In logins instead of seconds: a machine that is slower for a while makes both longer.
+        let busy = report.platforms[0]
+            .logged_in_series
+            .iter()
+            .filter(|n| **n > 0)
+            .count();
+        let pace = report.got_in as f64 / busy as f64;
+        medians.push(report.wait.p50 * pace);
     }
     let ratio = medians[1] / medians[0];
     println!("three gateways or one, median wait: {ratio:.3}");
