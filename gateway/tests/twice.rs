@@ -88,26 +88,6 @@ async fn many_at_once_with_one_ticket_are_one_login() {
     assert_eq!(received(&platform), before + 1);
 }
 
-#[tokio::test]
-async fn a_ticket_admits_one_login_and_no_other_beside_it() {
-    let (platform, gateway, browser) = called().await;
-    let before = received(&platform);
-    let mut first = browser.clone();
-    let going = tokio::spawn(async move { first.enter().await });
-    assert!(eventually(async || platform.in_flight() > 0).await);
-    let mut other = Browser::new(gateway.edge, GYM);
-    let form = other.form().await;
-    let ticket = &browser.cookies["einlass_ticket"];
-    other
-        .cookies
-        .insert("einlass_ticket".into(), ticket.clone());
-    let answer = other.post("/login", &form).await;
-    assert_eq!(answer.location(), "/_einlass/wait", "a place of its own");
-    assert_ne!(&other.cookies["einlass_ticket"], ticket);
-    assert_eq!(going.await.unwrap().location(), "/");
-    assert_eq!(received(&platform), before + 1);
-}
-
 /// One login that is answered when the backend is opened, and the pass of an earlier one.
 async fn occupied(tries: u8) -> (Backend, Gateway, String) {
     let backend = Backend::holding(FINE).await;
@@ -143,6 +123,27 @@ fn with_cookie(cookie: &str) -> hyper::Request<http_body_util::Full<hyper::body:
     let headers = request.headers_mut();
     headers.insert("cookie", cookie.parse().unwrap());
     request
+}
+
+#[tokio::test]
+async fn a_ticket_admits_one_login_and_no_other_beside_it() {
+    let (backend, gateway, _) = occupied(1).await;
+    let mut browser = Browser::new(gateway.edge, GYM);
+    let sent = browser.post("/login", "user=c").await;
+    assert_eq!(sent.location(), "/_einlass/wait");
+    backend.open();
+    browser.until("ready").await;
+    backend.close();
+    let mut other = browser.clone();
+    let going = tokio::spawn(async move { browser.enter().await });
+    assert!(eventually(async || backend.count() == 3).await);
+    let ticket = other.cookies["einlass_ticket"].clone();
+    let answer = other.post("/login", "user=d").await;
+    assert_eq!(answer.location(), "/_einlass/wait", "a place of its own");
+    assert_ne!(other.cookies["einlass_ticket"], ticket);
+    backend.open();
+    assert_eq!(going.await.unwrap().status, StatusCode::OK);
+    assert_eq!(backend.count(), 3);
 }
 
 #[tokio::test]
