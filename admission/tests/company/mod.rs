@@ -151,6 +151,8 @@ struct Pupil {
     at: usize,
     begun: u32,
     by_ticket: bool,
+    /// Which process performs the login.
+    performer: Option<u32>,
     done: bool,
     /// Nothing before has been heard of a request that is under way.
     asked: u32,
@@ -317,7 +319,6 @@ impl Play {
         self.outcome.ended = self.now;
         self.outcome.used = self.busy / self.waited.max(0.001) / f64::from(self.plan.cap);
         self.outcome.admitted = self.pupils.iter().filter(|p| p.done).count();
-        self.outcome.doubled = self.pupils.iter().filter(|p| p.begun > 1).count();
         self.outcome
     }
 
@@ -368,14 +369,15 @@ impl Play {
             Event::Poll(pupil) => self.poll(pupil),
             Event::Cheat(pupil, g) => self.enter(pupil, g, false),
             Event::Done(g, run, pupil) => {
+                let answered = self.gateways[g].run == run && self.gateways[g].alive;
                 let finished = &mut self.pupils[pupil];
-                if !finished.done {
+                if answered && !finished.done {
                     finished.done = true;
                     self.left -= 1;
                     let wait = now.saturating_sub(finished.came).as_secs_f64();
                     self.outcome.waits.push(wait);
                 }
-                if self.gateways[g].run == run && self.gateways[g].alive {
+                if answered {
                     let pupil = &self.pupils[pupil];
                     if let Some((turn, epoch)) = pupil.turn
                         && pupil.by_ticket
@@ -460,16 +462,23 @@ impl Play {
                     }
                 }
                 self.at(now + Duration::from_secs(1), Event::Revive(g));
-                // Whoever was at it comes again somewhere.
+                // Whoever was at it, or hears no answer to the own login, comes again somewhere.
+                let run = self.gateways[g].run;
                 let lost: Vec<usize> = self
                     .pupils
                     .iter()
                     .enumerate()
-                    .filter(|(_, p)| p.at == g && p.asked > 0 && !p.done && p.begun == 0)
+                    .filter(|(_, p)| !p.done)
+                    .filter(|(_, p)| match p.begun {
+                        0 => p.at == g && p.asked > 0,
+                        _ => p.performer == Some(run),
+                    })
                     .map(|(i, _)| i)
                     .collect();
                 for pupil in lost {
                     self.pupils[pupil].asked = 0;
+                    self.pupils[pupil].begun = 0;
+                    self.pupils[pupil].performer = None;
                     let again = now + Duration::from_millis(500);
                     let known = self.pupils[pupil].turn.is_some();
                     let event = if known {
@@ -761,6 +770,8 @@ impl Play {
         self.in_flight += 1;
         self.outcome.most_in_flight = self.outcome.most_in_flight.max(self.in_flight);
         self.pupils[number].begun += 1;
+        self.outcome.doubled += usize::from(self.pupils[number].begun == 2);
+        self.pupils[number].performer = Some(self.gateways[g].run);
         let second = self.now.as_secs() as usize;
         if self.outcome.begun.len() <= second {
             self.outcome.begun.resize(second + 1, 0);
