@@ -40,6 +40,7 @@ fn full_room() -> Room {
 fn full_gatekeeper() -> Gatekeeper<()> {
     let settings = Settings {
         closed: false,
+        observe: false,
         ceiling: None,
         ticket_lifetime: LIFETIME,
         pass_tries: 3,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::arrivals::Arrivals;
 use crate::flow::{Controller, Flow};
 use crate::ledger::Notice;
-use crate::pacer::{Inputs, Outputs, Pacer};
+use crate::pacer::{Inputs, Memory, Outputs, Pacer, Verdict};
 use crate::turn::{Serving, Turn};
 
 /// Latencies kept between two steps, should steps stop: as many as any pacer looks at.
@@ -55,11 +55,20 @@ impl Conductor {
         }
     }
 
-    /// A login that really hashed took so long.
-    pub(crate) fn answered(&mut self, latency: Duration) {
-        if self.inputs.latencies.len() < MOST_LATENCIES {
-            self.inputs.latencies.push(latency);
+    /// A login has ended.
+    pub(crate) fn ended(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Hashed(latency) if self.inputs.latencies.len() < MOST_LATENCIES => {
+                self.inputs.latencies.push(latency);
+            }
+            Verdict::Hashed(_) | Verdict::Neutral => {}
+            Verdict::Lost => self.lost(1),
         }
+    }
+
+    /// So many logins were lost.
+    pub(crate) fn lost(&mut self, logins: u32) {
+        self.inputs.losses = self.inputs.losses.saturating_add(logins);
     }
 
     /// A released pupil has come.
@@ -67,11 +76,46 @@ impl Conductor {
         self.arrivals.arrived(turn);
     }
 
-    /// One step of the pacer.
-    pub(crate) fn pace(&mut self, now: Duration, in_flight: u32) {
+    /// One step of the pacer. `portion` is the part of the pool that all the inputs are of.
+    pub(crate) fn pace(&mut self, now: Duration, in_flight: u32, portion: f64, down: bool) {
         self.inputs.in_flight = in_flight;
+        self.inputs.portion = portion;
+        self.inputs.down = down;
         self.outputs = self.pacer.step(now, &self.inputs);
+        self.forget();
+    }
+
+    /// Somebody else is the pacer: what was measured here went there.
+    pub(crate) fn forget(&mut self) {
         self.inputs.latencies.clear();
+        self.inputs.losses = 0;
+    }
+
+    /// How long a login may be under way before it counts as lost.
+    pub(crate) fn overdue_after(&self) -> Option<Duration> {
+        self.outputs.overdue_after
+    }
+
+    /// Whether what the pool can do is known.
+    pub(crate) fn settled(&self) -> bool {
+        self.outputs.settled || self.heard.memory.cap.is_some()
+    }
+
+    /// What the pacer has learnt.
+    pub(crate) fn memory(&self) -> Memory {
+        self.pacer.memory()
+    }
+
+    /// Starts with what an earlier run has learnt.
+    pub(crate) fn restart(&mut self, now: Duration, memory: &Memory) {
+        self.pacer.restart(now, memory);
+        self.refresh(now);
+    }
+
+    /// Hears at once what the pacer would decide.
+    fn refresh(&mut self, now: Duration) {
+        let nothing = Inputs::default();
+        self.outputs = self.pacer.step(now, &nothing);
     }
 
     /// How many pupils to release now.
@@ -123,6 +167,7 @@ impl Conductor {
             coming: self.arrivals.coming(now),
             integral: self.controller.integral(),
             members: 0,
+            memory: self.pacer.memory(),
         }
     }
 
@@ -135,15 +180,21 @@ impl Conductor {
         portion: f64,
     ) {
         self.heard = *notice;
+        self.pacer.resume(now, &notice.memory);
+        self.forget();
+        self.refresh(now);
         self.controller = Controller::resumed(notice.integral, notice.pace.map(|p| p * portion));
         self.arrivals = Arrivals::default();
         self.arrivals
             .released(now, serving, part(notice.coming, portion));
     }
 
-    /// Remembers what the pacer has published.
-    pub(crate) fn hear(&mut self, notice: &Notice) {
+    /// Remembers what the pacer has published, and knows what it knows.
+    pub(crate) fn follow(&mut self, now: Duration, notice: &Notice) {
         self.heard = *notice;
+        self.pacer.resume(now, &notice.memory);
+        self.forget();
+        self.refresh(now);
     }
 }
 

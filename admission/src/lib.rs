@@ -38,7 +38,7 @@ pub use gatekeeper::{
     Answer, Entry, Gatekeeper, Grant, Membership, Mode, Refusal, Settings, Straight,
 };
 pub use keys::Keyring;
-pub use pacer::{Fixed, Inputs, Outputs, Pacer};
+pub use pacer::{Adaptive, Bounds, Fixed, Inputs, Memory, Outputs, Pacer, Verdict};
 pub use pass::Pass;
 pub use room::{Room, School, SchoolIndex};
 pub use ticket::Ticket;

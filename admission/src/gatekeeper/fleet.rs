@@ -16,6 +16,7 @@ use crate::ledger::{
     Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, MemberId, Merge, Notice,
     Publish, Report, Seen, TicketKey,
 };
+use crate::pacer::{Memory, Verdict};
 use crate::room::SchoolIndex;
 use crate::shares::Shares;
 use crate::state::RoomState;
@@ -232,14 +233,22 @@ impl<W> Fleet<W> {
         }
     }
 
-    /// Notes a latency for the pacer. True if this gateway's own conductor has to be told too.
-    pub(super) fn answered(&mut self, latency: Duration) -> bool {
-        if self.mode != Mode::Frozen && self.events.latencies.len() < MOST_EVENTS {
-            let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
-            self.events.latencies.push(micros);
+    /// Whether this gateway's own conductor decides, and is to be told what happens here. Otherwise
+    /// the pacer hears of it by way of the ledger, also when it is at this very gateway.
+    pub(super) fn conducts_alone(&self) -> bool {
+        self.mode == Mode::Frozen
+    }
+
+    /// Notes how a login ended, for the pacer.
+    pub(super) fn ended(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Hashed(latency) if self.events.latencies.len() < MOST_EVENTS => {
+                let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
+                self.events.latencies.push(micros);
+            }
+            Verdict::Hashed(_) | Verdict::Neutral => {}
+            Verdict::Lost => self.events.losses = self.events.losses.saturating_add(1),
         }
-        // The pacer hears of its own logins by way of the ledger, like of everybody's.
-        !(self.pacer && self.mode == Mode::Shared)
     }
 
     /// The ledger may not know how far this school is.
@@ -298,7 +307,7 @@ impl<W> Gatekeeper<W> {
         self.fleet = Some(Fleet::new(membership));
         // The ledger knows.
         self.learning = None;
-        self.buffer.set_cap(0);
+        self.set_slots(0);
         self
     }
 
@@ -381,7 +390,7 @@ impl<W> Gatekeeper<W> {
             .ticked
             .is_some_and(|ticked| now.saturating_sub(ticked) > PAUSED);
         if slept && self.fleet.is_some() {
-            self.buffer.set_cap(0);
+            self.set_slots(0);
         }
     }
 
@@ -410,12 +419,15 @@ impl<W> Gatekeeper<W> {
         };
         let frozen = fleet.mode == Mode::Frozen;
         let usable = frozen || now <= fleet.lease_until;
-        let cap = if usable { fleet.share } else { 0 };
-        let pacing = fleet.pacer && fleet.mode == Mode::Shared;
-        self.buffer.set_cap(cap);
-        if !pacing {
-            self.conductor.pace(now, in_flight);
+        let (share, portion) = (fleet.share, fleet.portion);
+        let mut cap = if usable { share } else { 0 };
+        if frozen {
+            // The share is as much as there may be, and less if the backend can do less by now.
+            self.conductor.pace(now, in_flight, portion, !open);
+            let most = f64::from(self.conductor.cap()) * portion;
+            cap = cap.min(slots(most));
         }
+        self.set_slots(cap);
         if frozen && open {
             let pace = self.pace_before();
             if let Some(fleet) = &mut self.fleet {
@@ -592,11 +604,13 @@ impl<W> Gatekeeper<W> {
         }
         let notice = reply.notice.unwrap_or(fleet.notice);
         fleet.notice = notice;
-        self.conductor.hear(&notice);
+        if reply.conduct.is_none() {
+            self.conductor.follow(now, &notice);
+        }
         let was_pacer = std::mem::replace(&mut fleet.pacer, reply.conduct.is_some());
         // An answer that comes after the lease it gives is worth nothing.
         let usable = now <= fleet.lease_until;
-        self.buffer.set_cap(if usable { reply.share } else { 0 });
+        self.set_slots(if usable { reply.share } else { 0 });
         self.room.merge_serving(reply.serving);
         for (key, tooth) in &reply.last {
             if let Some(school) = self.room.index(*key) {
@@ -611,6 +625,7 @@ impl<W> Gatekeeper<W> {
                 RoomState {
                     last: BTreeMap::new(),
                     serving: reply.serving,
+                    pacer: Memory::default(),
                     ..state
                 }
             });
@@ -654,6 +669,7 @@ impl<W> Gatekeeper<W> {
                 if fleet.events.latencies.len() + fleet.events.arrived.len() < MOST_EVENTS {
                     fleet.events.latencies.extend(told.events.latencies);
                     fleet.events.arrived.extend(told.events.arrived);
+                    fleet.events.losses += told.events.losses;
                 }
             }
         }
@@ -737,9 +753,10 @@ impl<W> Gatekeeper<W> {
     fn conduct(&mut self, now: Duration, epoch: u32, conduct: Conduct) -> Option<Publish> {
         for events in conduct.events {
             for micros in events.latencies {
-                self.conductor
-                    .answered(Duration::from_micros(micros.into()));
+                let latency = Duration::from_micros(micros.into());
+                self.conductor.ended(Verdict::Hashed(latency));
             }
+            self.conductor.lost(events.losses);
             for turn in events.arrived {
                 self.conductor.arrived(turn);
             }
@@ -752,11 +769,11 @@ impl<W> Gatekeeper<W> {
         };
         let in_flight = sum(|r| r.in_flight);
         let buffered = sum(|r| r.buffered);
-        self.conductor.pace(now, in_flight);
-        let cap = self.conductor.cap();
-        let mut serving = self.room.serving();
         // One gateway that reaches no backend does not close the room for the others.
         let down = conduct.members.iter().all(|(_, _, report)| report.down);
+        self.conductor.pace(now, in_flight, 1.0, down);
+        let cap = self.conductor.cap();
+        let mut serving = self.room.serving();
         if !self.settings.closed && !down {
             let pupils = self.conductor.release(
                 now,
@@ -854,6 +871,16 @@ impl<W> Gatekeeper<W> {
             _ => self.take_over(state),
         }
     }
+}
+
+/// A number of slots, rounded, and at least one.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a small positive number"
+)]
+fn slots(number: f64) -> u32 {
+    number.round().max(1.0) as u32
 }
 
 fn portion(share: u32, cap: u32) -> f64 {

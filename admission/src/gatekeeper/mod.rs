@@ -14,7 +14,7 @@ use crate::buffer::{Buffer, WaiterId};
 use crate::conductor::{Conductor, Scene, part};
 use crate::curve::Curve;
 use crate::learning::{Learning, Lesson};
-use crate::pacer::Pacer;
+use crate::pacer::{Pacer, Verdict};
 use crate::pass::{Pass, Tries};
 use crate::room::{Room, SchoolIndex};
 use crate::turn::{Serving, Turn, Unix};
@@ -29,6 +29,8 @@ pub use fleet::{Answer, Membership, Mode};
 pub struct Settings {
     /// The operator lets nobody in.
     pub closed: bool,
+    /// The pacer decides and reports, and holds nobody.
+    pub observe: bool,
     /// Ceiling in logins per second.
     pub ceiling: Option<f64>,
     /// How long a ticket is believed.
@@ -297,19 +299,31 @@ impl<W> Gatekeeper<W> {
         claiming || self.buffer.remove(id).is_some()
     }
 
-    /// Gives a slot back. `latency` is that of a login that really hashed, else `None`.
-    pub fn finish(&mut self, now: Duration, latency: Option<Duration>) -> Grant<W> {
+    /// Gives a slot back. A login that was [`overdue`](Self::overdue) is lost already: its verdict
+    /// is [`Verdict::Hashed`] if an answer came after all, else [`Verdict::Neutral`].
+    pub fn finish(&mut self, now: Duration, verdict: Verdict) -> Grant<W> {
         self.look_at_clock(now);
         self.buffer.give_back();
-        if let Some(latency) = latency
-            && self
-                .fleet
-                .as_mut()
-                .is_none_or(|fleet| fleet.answered(latency))
-        {
-            self.conductor.answered(latency);
-        }
+        self.tell_pacer(verdict);
         self.grant()
+    }
+
+    /// A login has been under way for longer than [`Gatekeeper::overdue_after`]: it is lost, though
+    /// its slot is still in use.
+    pub fn overdue(&mut self) {
+        self.tell_pacer(Verdict::Lost);
+    }
+
+    /// How long a login may be under way before it counts as lost; `None` while nobody can say.
+    pub fn overdue_after(&self) -> Option<Duration> {
+        self.conductor.overdue_after()
+    }
+
+    fn tell_pacer(&mut self, verdict: Verdict) {
+        match &mut self.fleet {
+            Some(fleet) if !fleet.conducts_alone() => fleet.ended(verdict),
+            _ => self.conductor.ended(verdict),
+        }
     }
 
     /// One step of the pacer and of the release. To be called about 20 times a second.
@@ -326,8 +340,9 @@ impl<W> Gatekeeper<W> {
         if self.fleet.is_some() {
             return self.tick_in_fleet(now, dt);
         }
-        self.conductor.pace(now, self.buffer.in_flight());
-        self.buffer.set_cap(self.conductor.cap());
+        let down = self.door() == Door::Down;
+        self.conductor.pace(now, self.buffer.in_flight(), 1.0, down);
+        self.set_slots(self.conductor.cap());
         if self.door() == Door::Open && !self.listens(now) {
             self.release(now);
         }
@@ -372,6 +387,7 @@ impl<W> Gatekeeper<W> {
             serving: self.room.serving(),
             waiting: self.waiting,
             pace: self.pace(),
+            settled: self.conductor.settled(),
             door: self.door(),
             last: self
                 .room
@@ -406,12 +422,22 @@ impl<W> Gatekeeper<W> {
 
     /// Logins in flight, and how many may be.
     pub fn in_flight(&self) -> (u32, u32) {
-        (self.buffer.in_flight(), self.buffer.cap())
+        let cap = match self.settings.observe {
+            true => self.conductor.cap(),
+            false => self.buffer.cap(),
+        };
+        (self.buffer.in_flight(), cap)
     }
 
     /// Believed capacity of the pool in logins per second.
     pub fn capacity(&self) -> Option<f64> {
         self.conductor.capacity()
+    }
+
+    /// So many logins may be in flight here; as many as come if the pacer only observes.
+    fn set_slots(&mut self, slots: u32) {
+        let observe = self.settings.observe;
+        self.buffer.set_cap(if observe { u32::MAX } else { slots });
     }
 
     /// Releases for the part of the room that is conducted here.
