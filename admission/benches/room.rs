@@ -41,6 +41,7 @@ fn full_gatekeeper() -> Gatekeeper<()> {
     let settings = Settings {
         closed: false,
         observe: false,
+        page_gate: false,
         ceiling: None,
         ticket_lifetime: LIFETIME,
         pass_tries: 3,

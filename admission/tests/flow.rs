@@ -157,6 +157,8 @@ fn a_room_without_a_backend_releases_nobody_and_goes_on_where_it_was() {
 fn a_closed_room_gives_turns_and_lets_nobody_in() {
     let settings = Settings {
         closed: true,
+        observe: false,
+        page_gate: false,
         ceiling: None,
         ticket_lifetime: Duration::from_hours(1),
         pass_tries: 3,
@@ -218,6 +220,7 @@ fn a_room_that_lost_everything_finds_where_the_line_begins() {
     let settings = Settings {
         closed: false,
         observe: false,
+        page_gate: false,
         ceiling: None,
         ticket_lifetime: Duration::from_hours(1),
         pass_tries: 3,

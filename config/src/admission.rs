@@ -63,10 +63,12 @@ impl Mode {
             "fixed" => Ok(Self::Fixed),
             "observe" => Ok(Self::Observe),
             "closed" => Ok(Self::Closed),
-            _ => Err(Problem::new(format!("unknown mode `{written}`")).help(did_you_mean(
-                written,
-                &["adaptive", "fixed", "observe", "closed"],
-            ))),
+            _ => Err(
+                Problem::new(format!("unknown mode `{written}`")).help(did_you_mean(
+                    written,
+                    &["adaptive", "fixed", "observe", "closed"],
+                )),
+            ),
         }
     }
 }
@@ -93,7 +95,11 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Admission {
         in_flight,
         logins_per_second: section.take_optional("logins_per_second", &settings::LOGINS_PER_SECOND),
         mode: section
-            .take_text("mode", "`adaptive`, `fixed`, `observe` or `closed`", Mode::parse)
+            .take_text(
+                "mode",
+                "`adaptive`, `fixed`, `observe` or `closed`",
+                Mode::parse,
+            )
             .map_or(settings::MODE, |mode| mode.value),
         hold: section.take(&settings::HOLD),
         ticket_lifetime: section.take(&settings::TICKET_LIFETIME),

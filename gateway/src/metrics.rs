@@ -187,9 +187,7 @@ impl Metrics {
 
     pub(crate) fn login_class(&self, pool: &str, class: Class) {
         let pool = pool.to_owned();
-        self.classes
-            .get_or_create(&PoolClass { pool, class })
-            .inc();
+        self.classes.get_or_create(&PoolClass { pool, class }).inc();
     }
 
     pub(crate) fn bad_ticket(&self, pool: &str) {

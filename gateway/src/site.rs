@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use einlass_admission::{
-    Adaptive, Bounds, Fixed, Gatekeeper, Membership, Pacer, Room, SchoolIndex, SchoolKey, Settings, Step, Weight,
+    Adaptive, Bounds, Fixed, Gatekeeper, Membership, Pacer, Room, SchoolIndex, SchoolKey, Settings,
+    Step, Weight,
     ledger::MemberId,
     state::{RoomState, State},
 };

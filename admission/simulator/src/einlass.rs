@@ -1,16 +1,17 @@
 //! The gateway's own room, at one gateway or at several that share it through a ledger.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use einlass_admission::ledger::{Exchanged, Joined, MemberId, Merge, Publish, Registers};
 use einlass_admission::state::RoomState;
 use einlass_admission::{
-    Adaptive, Bounds, Entry, Fixed, Gatekeeper, Grant, Membership, Memory, Pacer, Pass, Refusal, Room,
-    RoomKey, SchoolIndex, SchoolKey, Serving, Settings, Standing, Step, Straight, Turn, Unix,
+    Adaptive, Bounds, Entry, Fixed, Gatekeeper, Grant, Membership, Memory, Pacer, Pass, Refusal,
+    Room, RoomKey, SchoolIndex, SchoolKey, Serving, Settings, Standing, Step, Straight, Turn, Unix,
     Verdict, View, WaiterId, Weight,
 };
 
+use crate::aimd::Aimd;
 use crate::policy::{Admit, Effects, Gauge, Promise, Pupil, Told};
 use crate::scenario::{Fleet, Gate, Policy, Pool};
 
@@ -27,7 +28,7 @@ struct Gateway {
     keeper: Gatekeeper<Pupil>,
     view: View,
     /// Requests that are held, by turn.
-    held: BTreeMap<(Turn, Pupil), ()>,
+    held: BTreeSet<(Turn, Pupil)>,
     joins: Vec<Pupil>,
     joining: Option<Vec<Pupil>>,
 }
@@ -106,7 +107,7 @@ impl Einlass {
             Gateway {
                 view: keeper.view(),
                 keeper,
-                held: BTreeMap::new(),
+                held: BTreeSet::new(),
                 joins: Vec::new(),
                 joining: None,
             }
@@ -166,7 +167,7 @@ impl Einlass {
             None => ahead <= f64::from(gateway.keeper.in_flight().1),
         };
         if soon && !self.hold.is_zero() {
-            self.gateways[g].held.insert((turn, pupil), ());
+            self.gateways[g].held.insert((turn, pupil));
             let browser = self.browser(pupil);
             browser.held = true;
             browser.gateway = u8::try_from(g).unwrap_or(u8::MAX);
@@ -229,7 +230,7 @@ impl Einlass {
 
     /// Lets held requests in whose turn has come.
     fn look_at_held(&mut self, now: Duration, g: usize, effects: &mut Effects) {
-        while let Some(((turn, pupil), ())) = self.gateways[g].held.first_key_value()
+        while let Some((turn, pupil)) = self.gateways[g].held.first()
             && self.gateways[g].keeper.serving().admits(*turn)
         {
             let (turn, pupil) = (*turn, *pupil);
@@ -336,7 +337,10 @@ impl Einlass {
         let school = |pupil: &Pupil| self.schools[*pupil as usize];
         batch
             .chunk_by(|one, other| school(one) == school(other))
-            .map(|same| (SchoolIndex(school(&same[0]).into()), same.len() as u32))
+            .map(|same| {
+                let pupils = u32::try_from(same.len()).unwrap_or(u32::MAX);
+                (SchoolIndex(school(&same[0]).into()), pupils)
+            })
             .collect()
     }
 
@@ -415,8 +419,13 @@ fn earlier_day(pool: &Pool) -> RoomState {
 fn pacer(pool: &Pool) -> Box<dyn Pacer> {
     let ceiling = pool.admission.ceiling;
     match pool.admission.policy {
-        Policy::Adaptive { min, max } => Box::new(Adaptive::new(Bounds { min, max }, ceiling)),
+        Policy::Adaptive { min, max } | Policy::Fifo { min, max } => {
+            Box::new(Adaptive::new(Bounds { min, max }, ceiling))
+        }
+        Policy::Aimd { min, max } => Box::new(Aimd::new(min, max)),
         Policy::Fixed { cap } => Box::new(Fixed::new(cap, ceiling)),
+        // Those have no pacer, and no room either.
+        Policy::Counter { .. } | Policy::PerAddress { .. } => Box::new(Fixed::new(1, ceiling)),
     }
 }
 

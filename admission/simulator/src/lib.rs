@@ -7,7 +7,9 @@
 //! backends (processor sharing over cores whose number nobody tells the gateway), the network
 //! between gateways and ledger, and the pupils.
 
+mod aimd;
 mod backend;
+mod baseline;
 mod einlass;
 mod outcome;
 mod policy;
@@ -16,6 +18,7 @@ mod scenario;
 mod wheel;
 mod world;
 
+pub use baseline::Calls;
 pub use outcome::{Outcome, PoolOutcome, Quantiles, SchoolOutcome, Second};
 pub use scenario::{
     Admission, Backend, Fleet, Gate, Policy, Pool, Scenario, School, Shape, Size, Steps, Wave,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::baseline::Calls;
+
 /// A value that changes at given times; before the first of them it has the first value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Steps {
@@ -135,6 +137,32 @@ pub enum Policy {
     Fixed {
         /// Logins in flight at most.
         cap: u32,
+    },
+    /// The room with a cap that grows by one a second and is halved by a time-out of 5 s.
+    Aimd {
+        /// Logins in flight at the start.
+        min: u32,
+        /// And at most.
+        max: u32,
+    },
+    /// The adaptive pacer, and everybody in one line whatever school they are of.
+    Fifo {
+        /// Logins in flight at least.
+        min: u32,
+        /// And at most.
+        max: u32,
+    },
+    /// Numbers that are called in order, by a page that looks again this often.
+    Counter {
+        /// How they are called.
+        calls: Calls,
+        /// How often a page looks, on average.
+        poll: Duration,
+    },
+    /// So many logins a second from each address, with every school behind one; others are refused.
+    PerAddress {
+        /// Logins per second.
+        rate: f64,
     },
 }
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 use einlass_admission::Verdict;
 
 use crate::backend::Sharing;
+use crate::baseline::{Counter, PerAddress};
 use crate::einlass::Einlass;
 use crate::outcome::PoolOutcome;
 use crate::policy::{Admit, Effects, Promise, Pupil, Told};
 use crate::record::{Record, Tick};
-use crate::scenario::{Gate, Pool, Scenario, Shape, Size, Wave};
+use crate::scenario::{Fleet, Gate, Policy, Pool, Scenario, Shape, Size, Wave};
 use crate::wheel::Wheel;
 
 /// How often the policy moves on, as in the gateway.
@@ -116,7 +117,7 @@ impl<'a> World<'a> {
             *from += WARM_UP;
             *until += WARM_UP;
         }
-        let policy = Box::new(Einlass::new(pool, &fleet, schools, rng.u64(..)));
+        let policy = policy(pool, &fleet, schools, rng.u64(..));
         Self {
             pool,
             longest: scenario.longest + WARM_UP,
@@ -124,7 +125,12 @@ impl<'a> World<'a> {
             now: Duration::ZERO,
             arrivals,
             left: people.len(),
-            record: Record::new(pool, people.iter().map(|p| (p.came - WARM_UP, p.school))),
+            record: Record::new(
+                pool,
+                people
+                    .iter()
+                    .map(|p| (p.came.saturating_sub(WARM_UP), p.school)),
+            ),
             people,
             policy,
             effects: Effects::default(),
@@ -319,7 +325,8 @@ impl<'a> World<'a> {
         let came = self.people[pupil as usize].came;
         let school = self.people[pupil as usize].school;
         if state == State::In {
-            self.record.admitted(self.time(), school, came - WARM_UP);
+            self.record
+                .admitted(self.time(), school, came.saturating_sub(WARM_UP));
         } else {
             self.record.gave_up();
         }
@@ -341,7 +348,11 @@ impl<'a> World<'a> {
         let page = matches!(self.pool.admission.gate, Gate::Page { .. })
             && !self.people[pupil as usize].has_page;
         if page || self.rng.f64() < backend.refused {
-            let event = if page { Event::Page(number) } else { Event::Cheap(number) };
+            let event = if page {
+                Event::Page(number)
+            } else {
+                Event::Cheap(number)
+            };
             self.wheel.add(self.now + CHEAP, event);
             return;
         }
@@ -462,6 +473,21 @@ impl<'a> World<'a> {
     fn normal(&mut self) -> f64 {
         let (one, two) = (1.0 - self.rng.f64(), self.rng.f64());
         (-2.0 * one.ln()).sqrt() * (std::f64::consts::TAU * two).cos()
+    }
+}
+
+/// Who lets logins in.
+fn policy(pool: &Pool, fleet: &Fleet, mut schools: Vec<u16>, seed: u64) -> Box<dyn Admit> {
+    match pool.admission.policy {
+        Policy::Counter { calls, poll } => Box::new(Counter::new(calls, poll, schools.len(), seed)),
+        Policy::PerAddress { rate } => Box::new(PerAddress::new(rate, pool, schools)),
+        Policy::Fifo { .. } => {
+            schools.fill(0);
+            Box::new(Einlass::new(pool, fleet, schools, seed))
+        }
+        Policy::Adaptive { .. } | Policy::Fixed { .. } | Policy::Aimd { .. } => {
+            Box::new(Einlass::new(pool, fleet, schools, seed))
+        }
     }
 }
 

@@ -1,152 +1,193 @@
-//! The pacer finds the capacity nobody knows, follows it, and uses it.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a test may fail")]
+//! The pacer finds the capacity nobody knows, follows it, uses it, and shares it.
+//!
+//! The figures are exact: the same on every machine.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test may fail, and draws numbers"
+)]
+
+mod mornings;
 
 use std::time::Duration;
 
-use einlass_simulator::{
-    Admission, Backend, Fleet, Outcome, Policy, Pool, PoolOutcome, Scenario, School, Steps, Wave,
-    simulate,
-};
+use einlass_simulator::{Fleet, Gate, Policy, School, Size, Steps, Wave};
+use mornings::{gateways, play, pool, secs};
 
-fn secs(seconds: f64) -> Duration {
-    Duration::from_secs_f64(seconds)
+const SIZES: [(f64, f64); 7] = [
+    (4.0, 0.02),
+    (4.0, 0.25),
+    (4.0, 2.0),
+    (40.0, 0.25),
+    (400.0, 0.02),
+    (400.0, 0.25),
+    (400.0, 2.0),
+];
+
+#[test]
+fn from_4_to_400_cores_and_20_ms_to_2_s_at_twice_to_ten_times_the_load() {
+    for (cores, hash) in SIZES {
+        for load in [2.0, 10.0] {
+            let name = format!("{cores} cores, {hash} s, load {load}");
+            let lasting = if cores * hash < 10.0 && cores > 100.0 {
+                40.0
+            } else {
+                120.0
+            };
+            let outcome = play(&name, pool(cores, hash, load, lasting), &Fleet::default());
+            assert!(outcome.used >= 0.95, "{name}: {}", outcome.used);
+            assert!(outcome.used_settled >= 0.95, "{name}");
+            assert!(outcome.slowdown.p99 <= 3.0, "{name}");
+            assert_eq!(outcome.errors, 0, "{name}");
+        }
+    }
 }
 
-/// Ten schools, and so much more than `cores` can do for a while.
-fn pool(cores: f64, hash: f64, load: f64, lasting: f64) -> Pool {
-    let backend = Backend::steady(cores, secs(hash));
-    let capacity = backend.capacity(Duration::ZERO);
-    let pupils = capacity * lasting;
-    let schools = (0..10)
+#[test]
+fn on_the_first_day_it_takes_some_seconds_to_find_out() {
+    for (cores, hash) in [(4.0, 0.25), (40.0, 0.25), (400.0, 0.25)] {
+        let name = format!("first day, {cores} cores, {hash} s");
+        let mut first = pool(cores, hash, 2.0, 120.0);
+        first.admission.first_day = true;
+        let outcome = play(&name, first, &Fleet::default());
+        assert!(outcome.used_settled >= 0.95, "{name}");
+        assert!(outcome.slowdown.p99 <= 3.0, "{name}");
+    }
+}
+
+#[test]
+fn it_follows_a_capacity_that_changes() {
+    for (cores, hash) in [(16.0, 0.25), (100.0, 0.25), (8.0, 1.0), (40.0, 0.05)] {
+        let service = 10.0 * hash + 2.0 * f64::max(2.0 * hash, 1.0);
+        let name = format!("halved, {cores} cores, {hash} s");
+        let mut halved = pool(cores, hash, 3.0, 120.0);
+        halved.backend.cores =
+            Steps::new(vec![(secs(0.0), cores), (secs(40.0), cores / 2.0)]).unwrap();
+        let outcome = play(&name, halved, &Fleet::default());
+        assert!(outcome.settled_after[0] <= service, "{name}");
+        assert!(outcome.used_least >= 0.9, "{name}");
+
+        let name = format!("tripled, {cores} cores, {hash} s");
+        let mut tripled = pool(cores, hash, 3.0, 240.0);
+        tripled.backend.cores =
+            Steps::new(vec![(secs(0.0), cores), (secs(40.0), cores * 3.0)]).unwrap();
+        let outcome = play(&name, tripled, &Fleet::default());
+        if hash <= 0.25 {
+            assert!(outcome.settled_after[0] <= 8.0, "{name}");
+            assert!(outcome.used_least >= 0.9, "{name}");
+        }
+    }
+}
+
+#[test]
+fn several_gateways_are_as_good_as_one() {
+    for number in [1, 3, 8] {
+        for cores in [4.0, 40.0] {
+            let name = format!("{number} gateways, {cores} cores");
+            let outcome = play(&name, pool(cores, 0.25, 3.0, 120.0), &gateways(number));
+            assert!(outcome.used_settled >= 0.95, "{name}");
+            assert!(outcome.slowdown.p99 <= 3.0, "{name}");
+            assert_eq!(outcome.errors, 0, "{name}");
+        }
+    }
+}
+
+#[test]
+fn gateways_that_are_cut_off_from_each_other_go_on() {
+    for number in [1, 3, 8] {
+        let name = format!("{number} gateways apart");
+        let apart = Fleet {
+            apart: vec![(secs(20.0), Duration::from_hours(1))],
+            ..gateways(number)
+        };
+        let outcome = play(&name, pool(40.0, 0.25, 3.0, 120.0), &apart);
+        assert!(outcome.used >= 0.88, "{name}");
+        assert_eq!(outcome.errors, 0, "{name}");
+    }
+}
+
+#[test]
+fn whoever_does_not_come_costs_nothing() {
+    let changing =
+        Steps::new(vec![(secs(0.0), 0.1), (secs(15.0), 0.4), (secs(30.0), 0.0)]).unwrap();
+    for (what, no_shows) in [
+        ("0", Steps::constant(0.0)),
+        ("0.1", Steps::constant(0.1)),
+        ("0.4", Steps::constant(0.4)),
+        ("changing", changing),
+    ] {
+        let mut submit = pool(40.0, 0.25, 3.0, 120.0);
+        submit.waves[0].no_shows = no_shows;
+        let name = format!("no-shows {what}");
+        let outcome = play(&name, submit.clone(), &Fleet::default());
+        assert!(outcome.used_settled >= 0.98, "{name}");
+        assert!(outcome.buffered.p99 <= 3.0, "{name}");
+
+        submit.admission.gate = Gate::Page { typing: secs(6.0) };
+        let name = format!("no-shows {what}, page");
+        let outcome = play(&name, submit, &Fleet::default());
+        assert!(outcome.used_settled >= 0.94, "{name}");
+    }
+}
+
+/// 200 schools, 200 logins a second, and 120,000 joins at one of them.
+#[test]
+fn a_flood_on_one_school_does_not_delay_the_others() {
+    let mut calm = pool(50.0, 0.25, 1.0, 1.0);
+    calm.schools = (0..200)
         .map(|i| School {
             name: format!("school-{i}.example"),
-            pupils: ((pupils * f64::from(i + 1) / 55.0) as u32).max(1),
+            pupils: 100 + i * 577 % 400,
         })
         .collect();
-    Pool {
-        name: "north".to_owned(),
-        region: "north".to_owned(),
-        admission: Admission::default(),
-        backend,
-        schools,
-        waves: vec![Wave::everybody(secs(lasting / load))],
-    }
-}
-
-fn play(name: &str, pool: Pool, fleet: Fleet) -> PoolOutcome {
-    let scenario = Scenario {
-        name: name.to_owned(),
-        seed: 7,
-        longest: Duration::from_secs(3_600),
-        fleet,
-        pools: vec![pool],
+    calm.waves = vec![Wave::everybody(secs(60.0))];
+    let mut flooded = calm.clone();
+    flooded.waves.push(Wave {
+        school: Some(7),
+        size: Size::Pupils(120_000),
+        no_shows: Steps::constant(0.95),
+        ..Wave::everybody(secs(30.0))
+    });
+    let others = |outcome: einlass_simulator::PoolOutcome| {
+        let mut waits: Vec<f64> = outcome
+            .schools
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| *number != 7)
+            .map(|(_, school)| school.wait.p99)
+            .collect();
+        waits.sort_by(f64::total_cmp);
+        waits[waits.len() * 99 / 100]
     };
-    let Outcome { mut pools, .. } = simulate(&scenario);
-    let o = pools.remove(0);
-    println!(
-        "{name:30} {}/{} end {:5.1} used {:.3} {:.3} least {:.3} after {:.1?} slow {:.2} {:.2} buf {:.2} {:.2} jain {:.3?} cover {:.2} of {} ratio {:.2} up {:.3} err {}",
-        o.admitted, o.came, o.ended, o.used, o.used_settled, o.used_least, o.settled_after, o.slowdown.p50, o.slowdown.p99,
-        o.buffered.p50, o.buffered.p99, o.jain, o.covered, o.promises, o.eta_ratio, o.revised_up as f64 / o.polls.max(1) as f64, o.errors,
-    );
-    if std::env::var("SERIES").is_ok_and(|n| name.contains(&n)) {
-        for (i, s) in o.series.iter().enumerate() {
-            println!(
-                "{i:4} came {:5} logins {:5} waiting {:6} inflight {:7.1} cap {:5} cores {:.1} busy {:.2}",
-                s.came, s.logins, s.waiting, s.in_flight, s.cap, s.cores, s.busy
-            );
-        }
-    }
-    o
+    let calm = play("calm", calm, &Fleet::default());
+    assert!(calm.jain.unwrap() >= 0.99);
+    let flooded = play("flooded", flooded, &Fleet::default());
+    let (before, after) = (others(calm), others(flooded));
+    assert!(after <= 1.1 * before, "{before} {after}");
 }
 
 #[test]
-fn any_size() {
-    for (cores, hash) in [
-        (4.0, 0.02),
-        (4.0, 0.25),
-        (4.0, 2.0),
-        (40.0, 0.25),
-        (400.0, 0.25),
-        (400.0, 2.0),
-    ] {
-        for load in [2.0, 10.0] {
-            play(
-                &format!("{cores} cores {hash} s x{load}"),
-                pool(cores, hash, load, 120.0),
-                Fleet::default(),
-            );
-        }
-    }
+fn a_backend_that_was_down_is_not_knocked_over_again() {
+    let mut down = pool(40.0, 0.25, 3.0, 120.0);
+    down.backend.down = vec![(secs(20.0), secs(50.0))];
+    let outcome = play("down for 30 s", down, &Fleet::default());
+    // What was in flight then hangs until it goes on.
+    assert!(outcome.errors <= 60, "{}", outcome.errors);
+    let first = outcome.series[50].in_flight;
+    assert!(first <= 60.0, "{first}");
 }
 
 #[test]
-fn changes() {
-    for (cores, hash) in [(16.0, 0.25), (100.0, 0.25), (8.0, 1.0), (40.0, 0.05)] {
-        let mut half = pool(cores, hash, 3.0, 120.0);
-        half.backend.cores =
-            Steps::new(vec![(secs(0.0), cores), (secs(40.0), cores / 2.0)]).unwrap();
-        play(&format!("halved {cores} {hash}"), half, Fleet::default());
-        let mut triple = pool(cores, hash, 3.0, 240.0);
-        triple.backend.cores =
-            Steps::new(vec![(secs(0.0), cores), (secs(40.0), cores * 3.0)]).unwrap();
-        play(&format!("tripled {cores} {hash}"), triple, Fleet::default());
-        let mut steps = pool(cores, hash, 3.0, 150.0);
-        steps.backend.cores = Steps::new(vec![
-            (secs(0.0), cores),
-            (secs(30.0), cores / 2.0),
-            (secs(60.0), cores * 1.5),
-            (secs(90.0), cores * 0.75),
-        ])
-        .unwrap();
-        play(&format!("steps {cores} {hash}"), steps, Fleet::default());
-    }
+fn a_fixed_cap_is_kept() {
+    let mut fixed = pool(40.0, 0.25, 3.0, 60.0);
+    fixed.admission.policy = Policy::Fixed { cap: 30 };
+    let outcome = play("fixed", fixed, &Fleet::default());
+    assert_eq!(outcome.most_in_flight, 30);
 }
 
 #[test]
-fn fleets() {
-    for n in [1, 3, 8] {
-        for cores in [4.0, 40.0] {
-            let skew = (0..n).map(|i| if i == 0 { 5.0 } else { 1.0 }).collect();
-            let fleet = Fleet {
-                skew,
-                ..Fleet::default()
-            };
-            play(
-                &format!("{n} gateways {cores}"),
-                pool(cores, 0.25, 3.0, 120.0),
-                fleet.clone(),
-            );
-            let apart = Fleet {
-                apart: vec![(secs(20.0), secs(1000.0))],
-                ..fleet
-            };
-            play(
-                &format!("{n} gateways {cores} apart"),
-                pool(cores, 0.25, 3.0, 120.0),
-                apart,
-            );
-        }
-    }
-}
-
-#[test]
-fn no_shows() {
-    for share in [0.0, 0.1, 0.4] {
-        let mut p = pool(40.0, 0.25, 3.0, 120.0);
-        p.waves[0].no_shows = Steps::constant(share);
-        play(&format!("no shows {share}"), p.clone(), Fleet::default());
-        p.admission.gate = einlass_simulator::Gate::Page { typing: secs(6.0) };
-        play(&format!("no shows {share} page"), p.clone(), Fleet::default());
-        play(&format!("no shows {share} page fleet"), p, Fleet { skew: vec![3.0, 2.0, 1.0], ..Fleet::default() });
-    }
-}
-
-#[test]
-fn one() {
-    let f: Vec<f64> = std::env::var("ONE")
-        .unwrap_or("40,0.25,2,120".into())
-        .split(',')
-        .map(|x| x.parse().unwrap())
-        .collect();
-    play("one", pool(f[0], f[1], f[2], f[3]), Fleet::default());
+fn the_same_seed_is_the_same_morning() {
+    let morning = || play("again", pool(4.0, 0.25, 3.0, 30.0), &gateways(3));
+    assert_eq!(format!("{:?}", morning()), format!("{:?}", morning()));
 }

@@ -134,6 +134,8 @@ pub(super) struct Fleet<W> {
     events: Events,
     /// Schools whose last turn the ledger may not know.
     learnt: BTreeSet<SchoolIndex>,
+    /// What each pupil of the batch under way costs, in the order asked.
+    costs: Vec<u64>,
     claims: BTreeMap<WaiterId, Claiming<W>>,
     sent: Vec<TicketKey>,
     released: Vec<TicketKey>,
@@ -176,6 +178,7 @@ impl<W> Fleet<W> {
             shares: Shares::default(),
             events: Events::default(),
             learnt: BTreeSet::new(),
+            costs: Vec::new(),
             claims: BTreeMap::new(),
             sent: Vec::new(),
             released: Vec::new(),
@@ -690,8 +693,8 @@ impl<W> Gatekeeper<W> {
                     fleet.events.latencies.extend(told.events.latencies);
                     fleet.events.arrived.extend(told.events.arrived);
                     fleet.events.losses += told.events.losses;
-                fleet.events.pages += told.events.pages;
-                fleet.events.typed += told.events.typed;
+                    fleet.events.pages += told.events.pages;
+                    fleet.events.typed += told.events.typed;
                 }
             }
         }
@@ -719,38 +722,51 @@ impl<W> Gatekeeper<W> {
     }
 
     /// Asks for turns for pupils of these schools; `None` if the ledger is not to be asked.
-    pub fn joining(&self, nonce: u32, pupils: &[(SchoolIndex, u32)]) -> Option<Join> {
+    pub fn joining(&mut self, nonce: u32, pupils: &[(SchoolIndex, u32)]) -> Option<Join> {
+        let costs: Vec<u64> = pupils.iter().map(|(s, _)| self.room.cost(*s)).collect();
         let asks = |f: &&Fleet<W>| f.mode != Mode::Frozen && f.answered;
         let fleet = self.fleet.as_ref().filter(asks)?;
         let serving = self.room.serving();
-        let schools = pupils.iter().map(|(index, count)| {
+        let schools = pupils.iter().zip(&costs).map(|((index, count), cost)| {
             let school = self.room.schools().get(index.0 as usize)?;
             let floor = school.tooth(serving.0.max(school.last().0));
-            Some((school.key(), floor, *count))
+            let teeth = u64::from(*count).saturating_mul(*cost);
+            Some((
+                school.key(),
+                floor,
+                u32::try_from(teeth).unwrap_or(u32::MAX),
+            ))
         });
-        Some(Join {
+        let call = Join {
             caller: Caller {
                 member: fleet.member,
                 nonce,
                 seen: fleet.seen,
             },
             schools: schools.collect::<Option<_>>()?,
-        })
+        };
+        if let Some(fleet) = &mut self.fleet {
+            fleet.costs = costs;
+        }
+        Some(call)
     }
 
     /// The turns the ledger gave, in the order asked.
     pub fn joined(&mut self, pupils: &[(SchoolIndex, u32)], joined: &Joined) -> Vec<(Turn, u32)> {
         let mut turns = Vec::new();
-        for ((index, count), upto) in pupils.iter().zip(&joined.upto) {
+        let costs = self.fleet.as_mut().map(|f| std::mem::take(&mut f.costs));
+        let costs = costs.into_iter().flatten().chain(std::iter::repeat(1));
+        for (((index, count), upto), cost) in pupils.iter().zip(&joined.upto).zip(costs) {
             let before = self.room.waiting_in(*index);
             if let Some(school) = self.room.schools().get(index.0 as usize) {
-                let first = upto.saturating_sub(u64::from(*count));
-                turns.extend((first + 1..=*upto).map(|t| (Turn(school.turn_of(t)), joined.epoch)));
+                let behind = (0..u64::from(*count)).rev().map(|n| n.saturating_mul(cost));
+                let teeth = behind.map(|n| upto.saturating_sub(n));
+                turns.extend(teeth.map(|t| (Turn(school.turn_of(t)), joined.epoch)));
             }
             self.room.merge_tooth(*index, *upto);
             let after = self.room.waiting_in(*index);
             self.waiting = self.waiting.saturating_add(after.saturating_sub(before));
-            self.count_joins(*index, u64::from(*count));
+            self.count_joins(*index, u64::from(*count).saturating_mul(cost));
         }
         turns
     }

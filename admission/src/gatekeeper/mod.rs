@@ -158,9 +158,10 @@ impl<W> Gatekeeper<W> {
     pub fn join(&mut self, school: SchoolIndex) -> Option<(Turn, u32)> {
         let passed_over = self.fleet.as_mut().map_or(0, |f| f.join_alone(school));
         self.room.skip(school, passed_over);
+        let cost = self.room.cost(school);
         let turn = self.room.join(school)?;
-        self.waiting += 1 + passed_over;
-        self.count_joins(school, 1);
+        self.waiting += cost + passed_over;
+        self.count_joins(school, cost);
         Some((turn, self.epoch))
     }
 
@@ -434,9 +435,10 @@ impl<W> Gatekeeper<W> {
 
     /// Logins in flight, and how many may be.
     pub fn in_flight(&self) -> (u32, u32) {
-        let cap = match self.settings.observe {
-            true => self.conductor.cap(),
-            false => self.buffer.cap(),
+        let cap = if self.settings.observe {
+            self.conductor.cap()
+        } else {
+            self.buffer.cap()
         };
         (self.buffer.in_flight(), cap)
     }

@@ -103,7 +103,8 @@ pub struct Events {
 impl Events {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.latencies.is_empty() && self.arrived.is_empty()
+        self.latencies.is_empty()
+            && self.arrived.is_empty()
             && (self.losses, self.pages, self.typed) == (0, 0, 0)
     }
 }

@@ -30,8 +30,12 @@ const IDLE_DELAY_AT_FIRST: f64 = 0.3;
 /// More lost than this, and the cap is cut.
 const LOSS: f64 = 0.1;
 const CUT: f64 = 0.5;
-/// A login that takes so many no-load latencies is lost.
+/// A login that takes so many no-load latencies is lost, but not before it takes so many seconds
+/// more: a hiccup of the network is no loss.
 const OVERDUE: f64 = 3.0;
+const OVERDUE_AT_LEAST: f64 = 0.25;
+/// So many seconds of delay are the gateway's own: a busy machine, the network.
+const OWN_DELAY: f64 = 0.002;
 /// The shortest window, in seconds; and in no-load latencies.
 const WINDOW: f64 = 1.0;
 const WINDOW_LATENCIES: f64 = 2.0;
@@ -243,7 +247,7 @@ impl Adaptive {
     }
 
     fn steady(&mut self, now: Duration, measure: &Measure, alone: f64, latency: Option<f64>) {
-        let delay = latency.map_or(0.0, |latency| latency / alone - 1.0);
+        let delay = latency.map_or(0.0, |latency| delay(latency, alone));
         if measure.loss > LOSS && measure.loss.is_finite() && self.window.lost() >= 2.0 {
             self.cut(now, measure, alone, latency);
         } else if measure.in_flight < 0.5 * self.cap {
@@ -330,7 +334,7 @@ impl Adaptive {
             self.teach(now, latency, alone);
         }
         let alone = self.no_load.unwrap_or(alone);
-        let odd = latency / alone - 1.0 > ODD_DELAY + 1.0 / measure.in_flight.max(1.0);
+        let odd = delay(latency, alone) > ODD_DELAY + 1.0 / measure.in_flight.max(1.0);
         self.odd = if odd { self.odd + 1 } else { 0 };
         let due = now >= self.refresh && alone <= DIP_LATENCY;
         if (due || self.odd >= ODD_WINDOWS) && self.cap() > self.bounds.min {
@@ -447,6 +451,15 @@ impl Adaptive {
     }
 }
 
+fn overdue_after(alone: f64) -> Duration {
+    Duration::from_secs_f64((OVERDUE * alone).max(alone + OVERDUE_AT_LEAST))
+}
+
+/// How much longer a login takes than alone, as a part of that.
+fn delay(latency: f64, alone: f64) -> f64 {
+    ((latency - alone - OWN_DELAY) / alone).max(-0.5)
+}
+
 fn within(latency: f64, alone: f64) -> f64 {
     latency.clamp(alone * NO_LOAD_RANGE.0, alone * NO_LOAD_RANGE.1)
 }
@@ -487,9 +500,7 @@ impl Pacer for Adaptive {
         Outputs {
             cap: self.cap(),
             capacity: self.capacity(),
-            overdue_after: self
-                .no_load
-                .map(|alone| Duration::from_secs_f64(OVERDUE * alone)),
+            overdue_after: self.no_load.map(overdue_after),
             settled: self.fresh,
         }
     }
