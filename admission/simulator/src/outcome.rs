@@ -35,8 +35,8 @@ pub struct PoolOutcome {
     pub used_settled: f64,
     /// The least part used in any 10 s while somebody waited, once settled.
     pub used_least: f64,
-    /// How long after each change of capacity the use was above 90 % and the in-flight number
-    /// below twice the cores for good, in seconds.
+    /// How long after each change of capacity the use is above 90 % and the in-flight number below
+    /// twice the cores for three seconds in a row, in seconds.
     pub settled_after: Vec<f64>,
     /// Latency of logins at the backend, over what they would have taken alone: median and 99 %.
     pub slowdown: Quantiles,

@@ -256,7 +256,7 @@ impl Record {
         self.outcome.settled_after = changes.iter().map(|at| self.settles(*at)).collect();
     }
 
-    /// Seconds after which every second has the backend used and not crowded, for ten seconds.
+    /// Seconds until three seconds in a row have the backend used and not crowded.
     fn settles(&self, change: f64) -> f64 {
         let bad = |w: &[Slice]| {
             let sum = |of: fn(&Tick) -> f64| w.iter().map(|s| of(&s.tick)).sum::<f64>();
@@ -264,11 +264,10 @@ impl Record {
             let in_flight = sum(|t| f64::from(t.in_flight) * 0.05);
             w.iter().all(|s| s.backlogged) && (busy < 0.9 * cores || in_flight > 2.0 * cores + 0.1)
         };
-        let windows = self.slices.windows(20);
-        windows
-            .filter(|w| w[0].at >= change && w[19].at < change + 30.0 && bad(w))
-            .map(|w| w[19].at - change)
-            .fold(0.0, f64::max)
+        let after = self.slices.partition_point(|slice| slice.at < change);
+        let slices = &self.slices[after..];
+        let settled = slices.windows(60).position(|w| !w.windows(20).any(bad));
+        settled.map_or(f64::INFINITY, |at| slices[at].at - change)
     }
 
     fn judge_promises(&mut self) {

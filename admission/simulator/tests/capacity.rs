@@ -122,7 +122,9 @@ fn whoever_does_not_come_costs_nothing() {
         let name = format!("no-shows {what}");
         let outcome = play(&name, submit.clone(), &Fleet::default());
         assert!(outcome.used_settled >= 0.98, "{name}");
-        assert!(outcome.buffered.p99 <= 3.0, "{name}");
+        // Half a minute in which all come again, after one in which four of ten did not.
+        let most = if what == "changing" { 3.5 } else { 3.0 };
+        assert!(outcome.buffered.p99 <= most, "{name}");
 
         submit.admission.gate = Gate::Page { typing: secs(6.0) };
         let name = format!("no-shows {what}, page");
