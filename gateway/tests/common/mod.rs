@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: a real gateway process, a small HTTP client, a browser's cookies.
 #![allow(
     dead_code,
+    clippy::cast_possible_truncation,
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::missing_panics_doc,
@@ -10,6 +11,7 @@
 )]
 
 pub mod backend;
+pub mod judge;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -231,7 +233,10 @@ impl Gateway {
 
     /// Waits until all its rooms are in that mode.
     pub async fn until_mode(&self, mode: &str) {
-        let reached = async || self.modes().await.iter().all(|m| m == mode);
+        let reached = async || {
+            let modes = self.modes().await;
+            !modes.is_empty() && modes.iter().all(|m| m == mode)
+        };
         assert!(eventually(reached).await, "never {mode}");
     }
 
