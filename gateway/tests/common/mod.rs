@@ -286,12 +286,7 @@ impl Gateway {
 
     /// One number of `/metrics`; 0 if it is not there yet.
     pub async fn metric(&self, line: &str) -> f64 {
-        let answer = send(self.desk, get("/metrics", "desk")).await;
-        answer
-            .text()
-            .lines()
-            .find_map(|l| l.strip_prefix(line)?.trim().parse().ok())
-            .unwrap_or(0.0)
+        metric(self.desk, line).await
     }
 
     /// Resident memory of the process, in bytes.
@@ -310,6 +305,16 @@ impl Drop for Gateway {
             eprintln!("--- the gateway's log\n{}", self.log());
         }
     }
+}
+
+/// One number of a desk's `/metrics`; 0 if it is not there yet.
+pub async fn metric(desk: SocketAddr, line: &str) -> f64 {
+    let answer = send(desk, get("/metrics", "desk")).await;
+    answer
+        .text()
+        .lines()
+        .find_map(|l| l.strip_prefix(line)?.trim().parse().ok())
+        .unwrap_or(0.0)
 }
 
 /// The library that shows a process a wrong time.
