@@ -5,7 +5,7 @@
 # Run as it was built: `cargo run --package` would choose other features and build the dependencies once more.
 DEMO ?= $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
-.PHONY: fleet-tools help demo compare fairness memory test unit format-check clippy doc doctest deny audit bench fmt release clean build-tools test-tools browser
+.PHONY: fleet-tools help demo compare fairness memory test unit format-check clippy doc doctest deny audit fuzz-fleet bench fmt release clean build-tools test-tools browser
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -50,6 +50,9 @@ deny: test-tools    ## licences, banned crates and sources of the dependencies
 
 audit: test-tools    ## the dependencies against the advisory database, which it fetches
 	cargo deny check advisories
+
+fuzz-fleet: build-tools    ## other mornings of a fleet than the ones in the tests, with everything that can break; CASES=30000 of them
+	PROPTEST_CASES=$(or $(CASES),30000) cargo test --release --package einlass-admission --test fleet any_interleaving
 
 bench: build-tools    ## the micro-benchmarks of the room; about three minutes
 	cargo bench --package einlass-admission --bench room

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use company::{Company, Fault, Outcome, Play};
 
@@ -58,40 +59,106 @@ fn three_gateways_are_as_good_as_one() {
     assert!((0.95..1.05).contains(&ratio), "{ratio}");
 }
 
-#[test]
-fn what_breaks_loses_nobody() {
+/// What breaks, for how long its effect is looked at, and how many logins may be in flight.
+struct Trouble {
+    name: &'static str,
+    fault: Fault,
+    lasts: Duration,
+    most: u32,
+    /// What is lost in the beginning: whoever holds slots and falls silent keeps them until its
+    /// lease has run out.
+    settle: Duration,
+}
+
+const BEGINS: Duration = Duration::from_secs(10);
+/// How long the time before is, with which it is compared.
+const BEFORE: Duration = Duration::from_secs(4);
+
+fn troubles() -> Vec<Trouble> {
     let s = Duration::from_secs;
-    for (name, fault) in [
-        ("down", Fault::Down(s(10))),
-        ("wiped", Fault::Wiped),
-        ("back in time", Fault::Back(s(4))),
-        ("cut", Fault::Cut(0, s(8))),
-        ("cut small", Fault::Cut(2, s(8))),
-        ("paused", Fault::Paused(0, s(5))),
-        ("paused small", Fault::Paused(1, s(5))),
-        ("killed", Fault::Killed(0)),
-        ("killed small", Fault::Killed(2)),
-    ] {
-        let outcome = play(
-            name,
-            Company {
-                faults: vec![(s(10), fault)],
-                // A ticket can enter at two gateways only if they cannot hear of one another.
-                cheats: if matches!(fault, Fault::Down(_) | Fault::Cut(..)) {
-                    0.0
-                } else {
-                    0.05
-                },
-                ..Company::default()
+    let trouble = |name, fault, lasts| Trouble {
+        name,
+        fault,
+        lasts: s(lasts),
+        // Out of sight a gateway keeps its share while the others take it over: one lease's worth.
+        most: if matches!(fault, Fault::Cut(..)) {
+            24
+        } else {
+            12
+        },
+        settle: match fault {
+            Fault::Paused(..) | Fault::Killed(..) => s(2),
+            _ => Duration::ZERO,
+        },
+    };
+    vec![
+        trouble("down", Fault::Down(s(10)), 10),
+        trouble("wiped", Fault::Wiped, 5),
+        trouble("back in time", Fault::Back(s(4)), 5),
+        trouble("cut", Fault::Cut(0, s(8)), 8),
+        trouble("cut small", Fault::Cut(2, s(8)), 8),
+        trouble("paused", Fault::Paused(0, s(5)), 5),
+        trouble("paused small", Fault::Paused(1, s(5)), 5),
+        trouble("killed", Fault::Killed(0, s(5)), 5),
+        trouble("killed small", Fault::Killed(2, s(5)), 5),
+    ]
+}
+
+/// Logins per second and slots in use while the trouble lasts, as parts of what they were before.
+fn kept_up(trouble: &Trouble, seed: u64) -> (f64, f64) {
+    let Trouble { name, fault, .. } = *trouble;
+    let outcome = play(
+        name,
+        Company {
+            faults: vec![(BEGINS, fault)],
+            // A ticket can enter at two gateways only if they cannot hear of one another.
+            cheats: if matches!(fault, Fault::Down(_) | Fault::Cut(..)) {
+                0.0
+            } else {
+                0.05
             },
-        );
-        assert_eq!(outcome.doubled, 0, "{name}");
-        assert!(outcome.shared_after.unwrap() <= s(3), "{name}");
+            seed,
+            ..Company::default()
+        },
+    );
+    assert_eq!(outcome.doubled, 0, "{name}");
+    assert!(
+        outcome.shared_after.unwrap() <= Duration::from_secs(3),
+        "{name}"
+    );
+    assert!(outcome.most_in_flight <= trouble.most, "{name}");
+    let before = BEGINS.saturating_sub(BEFORE);
+    let (from, to) = (BEGINS + trouble.settle, BEGINS + trouble.lasts);
+    (
+        outcome.rate(from, to) / outcome.rate(before, BEGINS),
+        outcome.mean_in_flight(from, to) / outcome.mean_in_flight(before, BEGINS),
+    )
+}
+
+/// Nobody is lost, and it goes on as fast as before.
+#[test]
+fn what_breaks_loses_nobody_and_slows_nobody_down() {
+    // If the ledger dies in the very moment in which a slot goes from one gateway to another, that
+    // slot rests until the ledger is back: one of twelve here. So several mornings are averaged.
+    let mornings = 1..=6;
+    for trouble in troubles() {
+        let all: Vec<_> = mornings.clone().map(|n| kept_up(&trouble, n)).collect();
+        let count = all.len() as f64;
+        let rate = all.iter().map(|(rate, _)| rate).sum::<f64>() / count;
+        let slots = all.iter().map(|(_, slots)| slots).sum::<f64>() / count;
+        let worst = all.iter().map(|(_, slots)| *slots).fold(9.0, f64::min);
+        let name = trouble.name;
+        println!("=== {name}: logins/s {rate:.3}, slots {slots:.3}, at worst {worst:.3} of before");
+        assert!((0.95..=1.05).contains(&rate), "{name}: {rate}");
+        assert!((0.95..=1.05).contains(&slots), "{name}: {slots}");
+        let one_slot_less = 0.95 * 11.0 / 12.0;
+        assert!(worst >= one_slot_less, "{name}: {worst}");
     }
 }
 
 fn fault(gateways: usize) -> impl Strategy<Value = Fault> {
     let time = (200..6_000_u64).prop_map(Duration::from_millis);
+    let gone = (500..3_000_u64).prop_map(Duration::from_millis);
     let back = (200..4_000_u64).prop_map(Duration::from_millis);
     prop_oneof![
         time.clone().prop_map(Fault::Down),
@@ -99,7 +166,7 @@ fn fault(gateways: usize) -> impl Strategy<Value = Fault> {
         back.prop_map(Fault::Back),
         (0..gateways, time.clone()).prop_map(|(g, t)| Fault::Cut(g, t)),
         (0..gateways, time).prop_map(|(g, t)| Fault::Paused(g, t)),
-        (0..gateways).prop_map(Fault::Killed),
+        (0..gateways, gone).prop_map(|(g, t)| Fault::Killed(g, t)),
     ]
 }
 
@@ -139,23 +206,18 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     /// I1, I2, I5 and I10, whatever happens in whatever order.
     #[test]
     fn any_interleaving_keeps_places_caps_and_order(plan in company()) {
         let (pupils, cap) = (plan.pupils, plan.cap);
-        let apart = plan
-            .faults
-            .iter()
-            .filter(|(_, fault)| matches!(fault, Fault::Down(_) | Fault::Cut(..)))
-            .count() as u32;
+        let most = most_in_flight(cap, &plan.faults);
         let calm = plan.faults.is_empty();
         let outcome = Play::new(plan).run(LONGEST);
         prop_assert_eq!(outcome.admitted, pupils);
         prop_assert_eq!(outcome.doubled, 0);
-        // One lease's worth more for each time somebody was out of sight.
-        prop_assert!(outcome.most_in_flight <= cap * (1 + apart), "{}", outcome.most_in_flight);
+        prop_assert!(outcome.most_in_flight <= most, "{} of {most}", outcome.most_in_flight);
         prop_assert!(outcome.shared_after.is_some_and(|t| t <= Duration::from_secs(3)), "{:?}", outcome.shared_after);
         if calm {
             prop_assert!(outcome.inversion <= Duration::from_millis(300), "{:?}", outcome.inversion);
@@ -163,8 +225,38 @@ proptest! {
     }
 }
 
-/// A few thousand; a campaign asks for more by `PROPTEST_CASES`.
-fn cases() -> u32 {
+/// The most that may be in flight. A share may have been given away behind its owner's back if that
+/// was cut off from a ledger that the others reach, or stopped, and awake again while the ledger is
+/// down: one lease's worth more for each time. And a process that begins while the ledger is down
+/// begins with the one slot that the configuration gives it.
+fn most_in_flight(cap: u32, faults: &[(Duration, Fault)]) -> u32 {
+    let soon = Duration::from_secs(1);
+    let down_around = |moment: Duration| {
+        faults.iter().any(|(at, fault)| match fault {
+            Fault::Down(time) => *at <= moment + soon && moment <= *at + *time + soon,
+            _ => false,
+        })
+    };
+    let more = |(at, fault): &(Duration, Fault)| match fault {
+        Fault::Cut(..) => cap,
+        Fault::Paused(_, time) if down_around(*at + *time) => cap,
+        Fault::Killed(_, time) if down_around(*at + *time) => 1,
+        _ => 0,
+    };
+    cap + faults.iter().map(more).sum::<u32>()
+}
+
+/// The same few thousand mornings every time, so that a commit is judged by what it changes; a
+/// campaign asks for more, and others, by `PROPTEST_CASES`.
+fn config() -> ProptestConfig {
     let asked = std::env::var("PROPTEST_CASES").ok();
-    asked.and_then(|n| n.parse().ok()).unwrap_or(3_000)
+    let asked = asked.and_then(|n| n.parse().ok());
+    ProptestConfig {
+        cases: asked.unwrap_or(3_000),
+        rng_seed: match asked {
+            Some(_) => RngSeed::Random,
+            None => RngSeed::Fixed(2021),
+        },
+        ..ProptestConfig::default()
+    }
 }

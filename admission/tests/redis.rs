@@ -15,20 +15,26 @@ use einlass_admission::ledger::redis::{
     Address, LedgerError, Login, RedisLedger, RedisRoom, Server, Status, StoreSettings, Trouble,
 };
 use einlass_admission::ledger::{
-    Caller, Events, Exchange, Exchanged, Join, MemberId, Merge, Notice, Publish, Registers, Report,
-    Seen, TicketKey,
+    Caller, Events, Exchange, Exchanged, Join, MemberId, Merge, Notice, PACER_LEASE, Publish,
+    Registers, Report, Seen, TicketKey,
 };
 use einlass_admission::{Memory, RoomKey, SchoolKey, Serving, Turn};
 use server::RedisServer;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+fn address(port: u16) -> Address {
+    Address {
+        host: "127.0.0.1".to_owned(),
+        port,
+        tls: false,
+    }
+}
 
 fn settings(port: u16) -> StoreSettings {
     StoreSettings {
         server: Server::Single {
-            address: Address {
-                host: "127.0.0.1".to_owned(),
-                port,
-                tls: false,
-            },
+            address: address(port),
             database: 0,
         },
         login: None,
@@ -201,6 +207,10 @@ async fn the_ledger_in_redis_answers_as_the_one_in_memory() {
             fences: [0; 3],
             draws,
         };
+        // Nobody is new to the ledger in what follows, whatever is drawn first.
+        for who in 0..3 {
+            pair.exchange(who).await;
+        }
         for _ in 0..150 {
             pair.any().await;
         }
@@ -213,6 +223,7 @@ async fn the_ledger_in_redis_answers_as_the_one_in_memory() {
         }
         // All leases run out.
         tokio::time::sleep(Duration::from_millis(1_300)).await;
+        pair.exchange(0).await;
         for _ in 0..150 {
             pair.any().await;
         }
@@ -272,6 +283,247 @@ async fn flushed_functions_are_loaded_again() {
     assert_eq!((joined.epoch, joined.upto), (6, vec![2]));
 }
 
+/// A call of member `id` that wants a slot and knows what it has seen.
+fn wants(id: u64, nonce: u32, seen: Seen) -> Exchange {
+    Exchange {
+        caller: Caller {
+            member: MemberId(id),
+            nonce,
+            seen,
+        },
+        serving: Serving(1),
+        share: 0,
+        report: Report {
+            in_flight: 0,
+            buffered: 3,
+            down: false,
+        },
+        events: Events::default(),
+        learnt: Vec::new(),
+        released: Vec::new(),
+        sent: Vec::new(),
+        keeps: Vec::new(),
+        claims: Vec::new(),
+    }
+}
+
+fn publication(id: u64, epoch: u32, fence: u64, serving: u64, cap: u32) -> Publish {
+    Publish {
+        member: MemberId(id),
+        epoch,
+        fence,
+        serving: Serving(serving),
+        cap,
+        notice: Notice::default(),
+        shares: vec![(MemberId(1), cap), (MemberId(2), 0)],
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pacer_that_was_stopped_can_publish_nothing() {
+    let server = RedisServer::start(&[]);
+    let ledger = connected(&server).await;
+    let room = ledger.room(RoomKey(9));
+    let first = room.exchange(&wants(1, 5, Seen::default())).await.unwrap();
+    let epoch = first.seen.epoch;
+    let old = first.conduct.expect("the first is the pacer").fence;
+    let publish = publication(1, epoch, old, 100, 4);
+    assert!(room.publish(&publish).await.unwrap());
+    // While its lease runs it stays the pacer, and nobody else can say anything with its fence.
+    let second = room.exchange(&wants(2, 6, Seen::default())).await.unwrap();
+    assert_eq!((second.conduct, second.cap), (None, 4));
+    let stolen = publication(2, epoch, old, 900, 99);
+    assert!(!room.publish(&stolen).await.unwrap());
+    tokio::time::sleep(PACER_LEASE + Duration::from_millis(100)).await;
+    let second = room.exchange(&wants(2, 7, second.seen)).await.unwrap();
+    let new = second.conduct.expect("nobody else asked in time").fence;
+    assert!(new > old, "{new} after {old}");
+    // The first wakes up in the middle of what it was about to say, with each fence it could have.
+    for (member, fence) in [(1, old), (1, new), (2, old)] {
+        let late = publication(member, epoch, fence, 500, 99);
+        assert!(!room.publish(&late).await.unwrap(), "{member} with {fence}");
+    }
+    let seen = room.exchange(&wants(2, 8, second.seen)).await.unwrap();
+    assert_eq!((seen.cap, seen.serving), (4, Serving(100)));
+    let right = publication(2, epoch, new, 200, 6);
+    assert!(room.publish(&right).await.unwrap());
+    let seen = room.exchange(&wants(1, 9, first.seen)).await.unwrap();
+    assert_eq!((seen.cap, seen.serving), (6, Serving(200)));
+    assert_eq!(seen.conduct, None, "the first is the pacer no more");
+}
+
+/// The rights that the handbook gives a user of Einlass's own.
+const RIGHTS: [&str; 6] = [
+    "~einlass:*",
+    "+fcall",
+    "+info",
+    "+time",
+    "+@read",
+    "+@write",
+];
+
+/// `ACL SETUSER` for the user that the tests log in as.
+fn limited(server: &RedisServer, rights: &[&str]) {
+    let mut set = vec!["ACL", "SETUSER", "gate", "reset", "on", ">secret"];
+    set.extend(rights);
+    assert_eq!(server.cli(&set).trim(), "OK", "{rights:?}");
+}
+
+fn as_limited(port: u16) -> StoreSettings {
+    StoreSettings {
+        login: Some(Login {
+            user: Some("gate".to_owned()),
+            password: "secret".to_owned(),
+        }),
+        ..settings(port)
+    }
+}
+
+/// Everything a gateway asks of the ledger.
+async fn everything(ledger: &RedisLedger) -> Result<(), LedgerError> {
+    ledger.connected(Duration::from_secs(5)).await?;
+    let room = ledger.room(RoomKey(1));
+    let ticket = TicketKey {
+        epoch: 5,
+        school: SchoolKey(1),
+        tooth: 3,
+    };
+    let call = Exchange {
+        events: Events {
+            latencies: vec![1_000],
+            arrived: vec![Turn(7)],
+        },
+        learnt: vec![(SchoolKey(1), 9)],
+        released: vec![ticket],
+        sent: vec![ticket],
+        keeps: vec![ticket],
+        claims: vec![ticket],
+        ..wants(1, 5, Seen::default())
+    };
+    let exchanged = room.exchange(&call).await?;
+    let seen = exchanged.seen;
+    let caller = Caller {
+        seen,
+        ..call.caller
+    };
+    let join = Join {
+        caller,
+        schools: vec![(SchoolKey(1), 0, 5)],
+    };
+    room.join(&join).await?;
+    let merge = Merge {
+        caller,
+        last: vec![(SchoolKey(1), 20)],
+        used: vec![(5, SchoolKey(1), 0, 7)],
+    };
+    assert!(room.merge(&merge).await?);
+    if let Some(conduct) = exchanged.conduct {
+        let publish = publication(1, seen.epoch, conduct.fence, 100, 4);
+        assert!(room.publish(&publish).await?);
+    }
+    room.exchange(&Exchange { caller, ..call }).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_with_the_rights_of_the_handbook_can_do_everything() {
+    let server = RedisServer::start(&[]);
+    limited(&server, &RIGHTS);
+    everything(&open(as_limited(server.port))).await.unwrap();
+    // And none of them is too much.
+    for lacking in RIGHTS {
+        server.cli(&["FLUSHALL"]);
+        server.cli(&["FUNCTION", "FLUSH"]);
+        let rest: Vec<&str> = RIGHTS.into_iter().filter(|r| *r != lacking).collect();
+        limited(&server, &rest);
+        let done = everything(&open(as_limited(server.port))).await;
+        if lacking == "+info" {
+            // Only the version is not looked at.
+            done.unwrap();
+            continue;
+        }
+        let said = done.expect_err(lacking).to_string();
+        assert!(said.contains("lacks a permission"), "{lacking}: {said}");
+        assert!(said.contains("[store] user"), "{lacking}: {said}");
+    }
+    // Another database has to be chosen.
+    let mut second = as_limited(server.port);
+    second.server = Server::Single {
+        address: address(server.port),
+        database: 2,
+    };
+    limited(&server, &RIGHTS);
+    let said = everything(&open(second.clone())).await.unwrap_err();
+    assert!(said.to_string().contains("lacks a permission"), "{said}");
+    let rights = [&RIGHTS[..], &["+select"]].concat();
+    limited(&server, &rights);
+    everything(&open(second)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_with_the_rights_of_the_handbook_works_in_a_cluster_and_behind_sentinels() {
+    let node = RedisServer::start(&["--cluster-enabled", "yes"]);
+    node.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    let begun = std::time::Instant::now();
+    while !node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "no cluster");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let rights = [&RIGHTS[..], &["+cluster", "+readonly", "+asking"]].concat();
+    limited(&node, &rights);
+    let mut cluster = as_limited(node.port);
+    cluster.server = Server::Cluster {
+        nodes: vec![address(node.port)],
+    };
+    everything(&open(cluster)).await.unwrap();
+
+    let master = RedisServer::start(&[]);
+    let sentinel = RedisServer::sentinel(master.port);
+    let rights = [&RIGHTS[..], &["+role"]].concat();
+    limited(&master, &rights);
+    let mut watched = as_limited(master.port);
+    watched.server = Server::Sentinel {
+        sentinels: vec![address(sentinel.port)],
+        master: "school".to_owned(),
+        database: 0,
+        login: None,
+    };
+    everything(&open(watched)).await.unwrap();
+}
+
+/// Answers as an older server does: `HELLO` if it knows that, `INFO` with this version.
+async fn older(version: &'static str, knows_hello: bool) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut buffer = [0; 4_096];
+                while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+                    let asked = String::from_utf8_lossy(&buffer[..length]).to_uppercase();
+                    let info = format!("# Server\r\nredis_version:{version}\r\n");
+                    // Several commands may come at once, each an array.
+                    for command in asked.split('*').skip(1) {
+                        let answer = match command.split("\r\n").nth(2).unwrap_or_default() {
+                            "HELLO" if knows_hello => {
+                                "%2\r\n+server\r\n+redis\r\n+proto\r\n:3\r\n".to_owned()
+                            }
+                            "HELLO" => "-ERR unknown command `HELLO`\r\n".to_owned(),
+                            "INFO" => format!("${}\r\n{info}\r\n", info.len()),
+                            "FUNCTION" | "FCALL" => "-ERR unknown command\r\n".to_owned(),
+                            _ => "+OK\r\n".to_owned(),
+                        };
+                        if stream.write_all(answer.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_named_with_the_setting() {
     // Only the first of a process can.
@@ -299,6 +551,10 @@ async fn what_is_wrong_is_named_with_the_setting() {
             }
         }
     };
+    let names = |trouble: &Trouble, words: &[&str]| {
+        let said = trouble.to_string();
+        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    };
     let server = RedisServer::start(&["--requirepass", "right"]);
     let login = |password: &str| Login {
         user: None,
@@ -310,6 +566,7 @@ async fn what_is_wrong_is_named_with_the_setting() {
     })
     .await;
     assert!(matches!(wrong, Trouble::Password(_)), "{wrong}");
+    names(&wrong, &["password", "[store] user, password_file"]);
     let none = trouble(settings(server.port)).await;
     assert!(matches!(none, Trouble::Password(_)), "{none}");
     let right = open(StoreSettings {
@@ -330,6 +587,7 @@ async fn what_is_wrong_is_named_with_the_setting() {
     };
     let tls = trouble(tls).await;
     assert!(matches!(tls, Trouble::Tls(_)), "{tls}");
+    names(&tls, &["TLS", "[store] ca_file"]);
 
     let mut nowhere = settings(server.port);
     nowhere.server = Server::Single {
@@ -342,6 +600,7 @@ async fn what_is_wrong_is_named_with_the_setting() {
     };
     let nowhere = trouble(nowhere).await;
     assert!(matches!(nowhere, Trouble::Unreachable(_)), "{nowhere}");
+    names(&nowhere, &["cannot be reached", "[store] redis"]);
     let refused = trouble(settings(1)).await;
     assert!(matches!(refused, Trouble::Unreachable(_)), "{refused}");
 
@@ -349,14 +608,24 @@ async fn what_is_wrong_is_named_with_the_setting() {
     let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port)]);
     let replica = trouble(settings(replica.port)).await;
     assert_eq!(replica, Trouble::ReadOnly);
+    names(&replica, &["read-only replica", "[store] redis"]);
 
     let full = RedisServer::start(&["--maxmemory", "1", "--maxmemory-policy", "noeviction"]);
     let full = trouble(settings(full.port)).await;
     assert_eq!(full, Trouble::Memory);
+    names(&full, &["out of memory", "[store] redis"]);
 
     let limited = RedisServer::start(&["--user", "default", "on", "nopass", "~other:*", "+@all"]);
     let limited = trouble(settings(limited.port)).await;
     assert!(matches!(limited, Trouble::Permission(_)), "{limited}");
+    names(&limited, &["permission", "[store] user"]);
+
+    for (version, knows_hello) in [("6.2.0", true), ("5.0.14", false)] {
+        let old = trouble(settings(older(version, knows_hello).await)).await;
+        assert!(matches!(old, Trouble::TooOld(_)), "{version}: {old:?}");
+        names(&old, &["needs 7.0 or later", "[store] redis"]);
+        assert!(!knows_hello || old.to_string().contains(version), "{old}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,6 +93,25 @@ async fn one_browser_in_a_crowd(mode: &str) -> serde_json::Value {
         .platform("django")
         .start()
         .await;
+    // A browser takes seconds to start, in which a crowd may have gone in: it comes first.
+    let signs = tempfile::TempDir::new().unwrap();
+    let child = tokio::process::Command::new("node")
+        .arg(folder().join("login.mjs"))
+        .args(["--url", &format!("http://{HOST}:{}", gateway.edge.port())])
+        .args(["--user", &format!("pupil{}", CROWD + 1)])
+        .args(["--password", PASSWORD, "--mode", mode, "--expect-wait"])
+        .args(["--timeout", "100", "--submit-when"])
+        .arg(signs.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let filled = signs.path().join("filled");
+    assert!(
+        eventually(async || filled.exists()).await,
+        "no form filled in"
+    );
     let crowd: Vec<_> = (1..=CROWD)
         .map(|number| tokio::spawn(pupil(gateway.edge, number)))
         .collect();
@@ -103,23 +122,8 @@ async fn one_browser_in_a_crowd(mode: &str) -> serde_json::Value {
             >= 15.0
     };
     assert!(eventually(waiting).await, "no crowd in the room");
-    let output = tokio::process::Command::new("node")
-        .arg(folder().join("login.mjs"))
-        .args(["--url", &format!("http://{HOST}:{}", gateway.edge.port())])
-        .args(["--user", &format!("pupil{}", CROWD + 1)])
-        .args([
-            "--password",
-            PASSWORD,
-            "--mode",
-            mode,
-            "--expect-wait",
-            "--timeout",
-            "100",
-        ])
-        .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap();
+    std::fs::write(signs.path().join("go"), "").unwrap();
+    let output = child.wait_with_output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let complained = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{complained}");

@@ -412,20 +412,20 @@ async fn requests_shorter_than_the_preface_are_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_requests_fit_on_one_connection() {
+    // Longer than a busy machine needs for one request, and shorter than all of them take together.
+    let limit = Duration::from_secs(2);
     let server = Server::start(|settings| {
-        settings.header_timeout = SHORT;
-        settings.keepalive_timeout = SHORT;
+        settings.header_timeout = limit;
+        settings.keepalive_timeout = limit;
     });
     let mut client = server.connect().await;
     let request = b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n";
-    for _ in 0..10_000 {
+    let (begun, mut sent) = (Instant::now(), 0);
+    while sent < 10_000 || begun.elapsed() < limit + SHORT {
         client.write_all(request).await.expect("written");
-        let mut buffer = [0; 1024];
-        let count = client.read(&mut buffer).await.expect("read");
-        assert!(
-            buffer[..count].starts_with(b"HTTP/1.1 200"),
-            "kept open and answered"
-        );
+        let (head, _) = answer(&mut client).await;
+        assert!(head.starts_with("http/1.1 200"), "kept open and answered");
+        sent += 1;
     }
     assert_eq!(server.counts().accepted, 1);
 }
@@ -823,11 +823,9 @@ async fn an_idle_server_exits_at_once() {
         .await
         .expect("joined")
         .expect("no panic");
-    assert!(
-        started.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        started.elapsed()
-    );
+    // It does not wait for what an idle connection might still send.
+    let took = started.elapsed();
+    assert!(took < PATIENCE / 2, "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

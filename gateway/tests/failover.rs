@@ -7,6 +7,7 @@ mod redis_server;
 
 use std::time::{Duration, Instant};
 
+use common::judge::{Crowd, complaints};
 use common::{Gateway, Setup, eventually, platform};
 use einlass_benches::platform::HashCost;
 use einlass_benches::rush::{Plan, School, run};
@@ -19,8 +20,8 @@ const CAP: usize = 12;
 /// Three gateways with this `[store]`, a crowd that moves between them, and `failover` in the middle
 /// of the rush: it returns when Redis is healthy again.
 async fn rush_through(name: &str, store: &str, failover: impl AsyncFnOnce()) {
-    let cost = HashCost::about(Duration::from_millis(20)).unwrap();
-    let platform = platform(2, 2, cost).await;
+    let cost = HashCost::about(Duration::from_millis(30)).unwrap();
+    let platform = platform(2, 1, cost).await;
     let schools = [(SMALL, 100), (LARGE, 1_000)];
     let setup = Setup::default()
         .region("north", platform.backends(), CAP, &schools, "")
@@ -35,42 +36,48 @@ async fn rush_through(name: &str, store: &str, failover: impl AsyncFnOnce()) {
     let plan = Plan {
         targets: gateways.iter().map(|gateway| gateway.edge).collect(),
         move_between: true,
+        // While nobody masters the keys each gateway calls the room for itself, and who polls at one
+        // that is a little behind waits a little longer.
+        joins_apart: Duration::from_secs(1),
         schools: vec![School::new(SMALL, 100), School::new(LARGE, 1_000)],
-        pupils: 2_000,
+        pupils: 900,
         arrive_over: Duration::from_secs(2),
         platforms: vec![platform.control().unwrap()],
         ..Plan::default()
     };
-    let live = plan.live.clone();
+    let crowd = Crowd::watch(gateways[2].desk, Instant::now());
     let rush = tokio::spawn(run(plan));
-    live.until(|l| l.waiting() > 100).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(crowd.reaches(500.0).await, "{name}: no crowd");
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let from = crowd.elapsed();
     failover().await;
-    if live.waiting() < 20 {
-        println!("{name}: this machine was nearly through with the crowd");
-    }
+    // What is over in no time is judged by what follows, too.
+    let to = crowd.elapsed().max(from + Duration::from_secs(3));
     let healthy = Instant::now();
     for gateway in &gateways {
         gateway.until_mode("shared").await;
     }
     let back = healthy.elapsed();
     let report = rush.await.unwrap().unwrap();
+    let before = crowd.mean_in_flight(&report, from.saturating_sub(Duration::from_secs(3)), from);
+    let during = crowd.mean_in_flight(&report, from, to);
     println!(
-        "{name}: most in flight {}, shared again after {back:?}, inversions {}, sent back {}, errors {:?}",
+        "{name}: in flight {before:.2?} before, {during:.2?} during, most {}, shared again after {back:?}, inversions {}, sent back {}, errors {:?}",
         report.max_in_flight().unwrap(),
         report.order_inversions,
         report.sent_back,
         report.errors,
     );
-    assert_eq!(report.got_in, report.started);
-    assert!(report.errors.is_empty(), "{:?}", report.errors);
-    let lost = [
-        report.lost_place,
-        report.asked_again,
-        report.shown_place_grew,
-    ];
-    assert_eq!(lost, [0; 3]);
-    assert!(report.max_in_flight().unwrap() <= CAP);
+    let wrong = complaints(&report, CAP);
+    assert!(wrong.is_empty(), "{name}: {wrong:?}");
+    let (Some(before), Some(during)) = (before, during) else {
+        panic!(
+            "{name}: the crowd was through too early: {:?}",
+            report.timeline
+        );
+    };
+    // Every share is still somebody's; the tight figure is in the tests of the ledger.
+    assert!(during >= 0.85 * before, "{name}: {during} after {before}");
     assert!(back < Duration::from_secs(10), "{back:?}");
 }
 
@@ -139,7 +146,7 @@ async fn a_cluster_loses_a_master() {
     rush_through("cluster", &store, async || {
         // The node that has the room, to be found by its keys.
         let holds = |n: &RedisServer| {
-            n.cli(&["ROLE"]).starts_with("master") && !n.cli(&["DBSIZE"]).trim().ends_with('0')
+            n.cli(&["ROLE"]).starts_with("master") && n.cli(&["DBSIZE"]).trim() != "0"
         };
         let holder = nodes
             .iter()

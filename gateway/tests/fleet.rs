@@ -12,6 +12,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use common::judge::{Crowd, complaints};
 use common::{Browser, Gateway, Setup, eventually, platform};
 use einlass_benches::platform::{HashCost, Platform};
 use einlass_benches::rush::{Plan, Report, School, run};
@@ -20,6 +21,9 @@ use redis_server::RedisServer;
 const SMALL: &str = "small.example";
 const LARGE: &str = "large.example";
 const CAP: usize = 12;
+/// Of one worker: with all slots taken a login is in flight for 360 ms, most of them in the backend's
+/// queue, so that what gateways and sockets need on a busy machine does not show as empty slots.
+const COST: Duration = Duration::from_millis(30);
 
 /// A way to Redis that can be interrupted: what is sent then arrives late or never.
 struct Cable {
@@ -77,12 +81,12 @@ impl Fleet {
 
     /// Gateways whose clocks are that much ahead.
     async fn start_with(gateways: usize, clocks: &[&str]) -> Self {
-        let cost = HashCost::about(Duration::from_millis(20)).unwrap();
+        let cost = HashCost::about(COST).unwrap();
         Self::start_at(cost, gateways, clocks).await
     }
 
     async fn start_at(cost: HashCost, gateways: usize, clocks: &[&str]) -> Self {
-        let platform = platform(2, 2, cost).await;
+        let platform = platform(2, 1, cost).await;
         let redis = RedisServer::start(&[]);
         let cable = Cable::to(redis.port).await;
         let setup = |port: u16, number: usize| {
@@ -123,6 +127,7 @@ impl Fleet {
         Plan {
             targets: self.skewed(),
             move_between: true,
+            joins_apart: EXCHANGE,
             schools: vec![School::new(SMALL, 100), School::new(LARGE, 1_000)],
             pupils,
             arrive_over: Duration::from_secs(2),
@@ -132,127 +137,123 @@ impl Fleet {
     }
 }
 
-/// Logins per second that the backend finished between two moments of the rush.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "tenths of seconds of a short rush"
-)]
-fn rate(report: &Report, from: Duration, to: Duration) -> f64 {
-    let series = &report.platforms[0].logged_in_series;
-    let tenth = |time: Duration| (time.as_secs_f64() * 10.0) as usize;
-    let (from, to) = (tenth(from), tenth(to).min(series.len()));
-    let sum: u32 = series[from..to].iter().sum();
-    f64::from(sum) * 10.0 / (to - from) as f64
+/// How much of the slots that were in use before must be in use during the trouble: every share is
+/// still somebody's, but for the one slot of twelve that may be on its way from one gateway to another
+/// when Redis dies. What other work on this machine takes away comes on top; the tight figures are in
+/// the tests of the ledger, in virtual time.
+const USED_ON: f64 = 0.85;
+/// One exchange between the gateways.
+const EXCHANGE: Duration = Duration::from_millis(100);
+
+/// What is asked of a rush.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// How much of the trouble's beginning is not judged.
+    settle: Duration,
+    /// By how much somebody may come later who is let in before.
+    later: Duration,
 }
 
-fn complaints(report: &Report) -> Vec<String> {
-    complaints_at(report, CAP)
-}
+/// All gateways are in touch with one another.
+const SHARED: Asked = Asked {
+    settle: Duration::ZERO,
+    later: EXCHANGE,
+};
+/// A gateway falls silent; two seconds later the others have its slots.
+const SILENT: Asked = Asked {
+    settle: Duration::from_secs(2),
+    later: EXCHANGE,
+};
+/// Gateways cannot hear of one another: each calls the room for itself, and who polls at one that is
+/// a little behind waits a little longer.
+const APART: Asked = Asked {
+    settle: Duration::ZERO,
+    later: Duration::from_secs(1),
+};
 
-/// What went wrong, with so many in flight at most.
-fn complaints_at(report: &Report, cap: usize) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let mut must = |holds: bool, what: String| {
-        if !holds {
-            wrong.push(what);
-        }
-    };
-    must(
-        report.got_in == report.started,
-        format!("{} of {} got in", report.got_in, report.started),
-    );
-    must(report.errors.is_empty(), format!("{:?}", report.errors));
-    must(
-        report.asked_again == 0,
-        format!("{} typed again", report.asked_again),
-    );
-    must(
-        report.lost_place == 0,
-        format!("{} lost places", report.lost_place),
-    );
-    must(
-        report.shown_place_grew == 0,
-        format!("{} grew", report.shown_place_grew),
-    );
-    let peak = report.max_in_flight().unwrap();
-    must(peak <= cap, format!("{peak} in flight"));
-    wrong
-}
-
-/// Runs a crowd through a fleet while `trouble` goes on from its fourth second, and compares what
-/// the backend finished before and during it.
+/// Runs a crowd through a fleet while `trouble` goes on from its fifth second, and compares the
+/// slots in use at the backend before and during it. That is independent of how fast this machine
+/// happens to hash.
 async fn rush_through(
     name: &str,
-    pupils: u32,
+    asked: Asked,
     fleet: &mut Fleet,
-    trouble: impl AsyncFnOnce(&mut Fleet),
+    trouble: impl AsyncFnOnce(&mut Fleet) -> Instant,
 ) -> Report {
-    let plan = fleet.plan(pupils);
-    let live = plan.live.clone();
-    let begun = Instant::now();
+    let plan = Plan {
+        joins_apart: asked.later,
+        ..fleet.plan(900)
+    };
+    let desk = fleet.gateways.last().unwrap().desk;
+    let crowd = Crowd::watch(desk, Instant::now());
     let rush = tokio::spawn(run(plan));
-    live.until(|l| l.waiting() > 100).await;
+    assert!(crowd.reaches(500.0).await, "{name}: no crowd");
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let from = begun.elapsed();
-    trouble(fleet).await;
-    let to = begun.elapsed();
-    if live.waiting() < 20 {
-        println!("{name}: this machine was nearly through with the crowd");
-    }
+    let from = crowd.elapsed();
+    let lasted = Instant::now();
+    let to = from + (trouble(fleet).await - lasted);
     let healthy = Instant::now();
     for gateway in &fleet.gateways {
         gateway.until_mode("shared").await;
     }
     let back = healthy.elapsed();
     let report = rush.await.unwrap().unwrap();
-    let before = rate(&report, from.saturating_sub(Duration::from_secs(2)), from);
-    let during = rate(&report, from, to);
+    let used = |from, to| crowd.mean_in_flight(&report, from, to);
+    let before = used(from.saturating_sub(Duration::from_secs(3)), from);
+    let whole = used(from, to);
+    let during = used(from + asked.settle, to);
     println!(
-        "{name}: {before:.1} logins/s before, {during:.1} during ({:.1} %), most in flight {}, shared again after {back:?}, inversions {}, sent back {}, errors {:?}",
-        100.0 * during / before,
+        "{name}: in flight {before:.2?} before, {whole:.2?} during, {during:.2?} after {:?} of it, most {}, shared again after {back:?}, inversions {}, sent back {}, received {:?}, errors {:?}",
+        asked.settle,
         report.max_in_flight().unwrap(),
         report.order_inversions,
         report.sent_back,
+        report.platforms[0].totals,
         report.errors,
     );
-    // It never stands still. By how much it slows down is a figure for the report: other work on
-    // this machine moves it more than what is tested here.
-    assert!(during > 0.25 * before, "{name}: {during} after {before}");
+    let (Some(before), Some(during)) = (before, during) else {
+        panic!(
+            "{name}: the crowd was through too early: {:?}",
+            report.timeline
+        );
+    };
+    assert!(
+        during >= USED_ON * before,
+        "{name}: {during} of {CAP} slots after {before}"
+    );
     assert!(back < Duration::from_secs(10), "{name}: {back:?}");
     report
-}
-
-/// The part of the cap that was in use, from the moment it was first used up until nobody waited.
-fn used(report: &Report) -> f64 {
-    let series = &report.platforms[0].in_flight_series;
-    let cap = u32::try_from(CAP).unwrap();
-    let first = series.iter().position(|n| *n == cap).unwrap();
-    let last = series.iter().rposition(|n| *n == cap).unwrap();
-    let busy = &series[first..=last];
-    f64::from(busy.iter().sum::<u32>()) / f64::from(cap) / busy.len() as f64
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_gateways_share_one_room_as_well_as_one_has_it() {
     let mut medians = Vec::new();
-    let cost = HashCost::about(Duration::from_millis(20)).unwrap();
+    let cost = HashCost::about(COST).unwrap();
     for gateways in [1, 3] {
-        let fleet = Fleet::start_at(cost, gateways, &[]).await;
-        let report = run(fleet.plan(1_500)).await.unwrap();
-        let wrong = complaints(&report);
-        assert!(wrong.is_empty(), "{wrong:?}\n{report:#?}");
-        let used = used(&report);
-        println!(
-            "{gateways} gateways: {:.1} % of the cap used, at most {} in flight, median wait {:.2} s, inversions {}",
-            100.0 * used,
-            report.max_in_flight().unwrap(),
-            report.wait.p50,
-            report.order_inversions,
-        );
-        // What is asked for is 97 %; a busy machine is given some room here, the figure is printed.
-        assert!(used > 0.9, "{used}");
-        assert!(report.order_inversions < 10);
+        // The slots stand empty while other work keeps gateways and backend from their turn: what
+        // this machine cannot show at the first try it shows at another, if it is so.
+        let mut tries = 0;
+        let report = loop {
+            tries += 1;
+            let fleet = Fleet::start_at(cost, gateways, &[]).await;
+            let crowd = Crowd::watch(fleet.gateways[0].desk, Instant::now());
+            let report = run(fleet.plan(800)).await.unwrap();
+            let wrong = complaints(&report, CAP);
+            assert!(wrong.is_empty(), "{wrong:?}\n{report:#?}");
+            let used = crowd.mean_in_flight(&report, Duration::ZERO, crowd.elapsed());
+            let used = used.unwrap() / CAP as f64;
+            println!(
+                "{gateways} gateways: {:.1} % of the cap used, at most {} in flight, median wait {:.2} s, inversions {}",
+                100.0 * used,
+                report.max_in_flight().unwrap(),
+                report.wait.p50,
+                report.order_inversions,
+            );
+            if used >= 0.97 {
+                break report;
+            }
+            assert!(tries < 3, "{used} of the cap used");
+        };
         // In logins instead of seconds: a machine that is slower for a while makes both longer.
         let busy = report.platforms[0]
             .logged_in_series
@@ -270,33 +271,35 @@ async fn three_gateways_share_one_room_as_well_as_one_has_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_killed_for_ten_seconds_is_not_noticed_by_pupils() {
     let mut fleet = Fleet::start(3).await;
-    let report = rush_through("killed", 2_400, &mut fleet, async |fleet| {
+    let report = rush_through("killed", APART, &mut fleet, async |fleet| {
         fleet.redis.kill();
         tokio::time::sleep(Duration::from_secs(10)).await;
         fleet.redis.restart();
+        Instant::now()
     })
     .await;
-    let wrong = complaints(&report);
+    let wrong = complaints(&report, CAP);
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_stopped_for_ten_seconds_is_not_noticed_by_pupils() {
     let mut fleet = Fleet::start(3).await;
-    let report = rush_through("stopped", 2_400, &mut fleet, async |fleet| {
+    let report = rush_through("stopped", APART, &mut fleet, async |fleet| {
         fleet.redis.signal("STOP");
         tokio::time::sleep(Duration::from_secs(10)).await;
         fleet.redis.signal("CONT");
+        Instant::now()
     })
     .await;
-    let wrong = complaints(&report);
+    let wrong = complaints(&report, CAP);
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_redis_forgets_the_gateways_know() {
     let mut fleet = Fleet::start(3).await;
-    let report = rush_through("forgetful", 2_600, &mut fleet, async |fleet| {
+    let report = rush_through("forgetful", SHARED, &mut fleet, async |fleet| {
         let shared = async |fleet: &Fleet, what: &str| {
             let begun = Instant::now();
             // The mode is left for a moment at most, or not at all.
@@ -321,19 +324,22 @@ async fn what_redis_forgets_the_gateways_know() {
         fleet.redis.snapshot(false);
         fleet.redis.restart();
         shared(fleet, "restarted from an older snapshot").await;
+        Instant::now()
     })
     .await;
-    let wrong = complaints(&report);
+    let wrong = complaints(&report, CAP);
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_killed_leaves_its_share_to_the_others() {
     let mut fleet = Fleet::start(3).await;
-    let report = rush_through("gateway killed", 2_000, &mut fleet, async |fleet| {
+    let report = rush_through("gateway killed", SILENT, &mut fleet, async |fleet| {
         fleet.gateways[0].kill();
         tokio::time::sleep(Duration::from_secs(5)).await;
+        let revived = Instant::now();
         fleet.gateways[0].run().await;
+        revived
     })
     .await;
     // Requests that were at the killed gateway break; their pupils come again and keep their place.
@@ -342,34 +348,41 @@ async fn a_gateway_that_is_killed_leaves_its_share_to_the_others() {
     assert_eq!(report.got_in, report.started);
     assert_eq!(report.lost_place, 0);
     assert_eq!(report.shown_place_grew, 0);
+    assert_eq!(report.order_inversions, 0);
     assert!(report.max_in_flight().unwrap() <= CAP);
+    // Only logins that died with it can have been begun again.
+    let received = report.platforms[0].totals.received;
+    let most = report.started + CAP as u64;
+    assert!((report.started..=most).contains(&received), "{received}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_stopped_and_goes_on_does_no_harm() {
     let mut fleet = Fleet::start(3).await;
-    let report = rush_through("gateway stopped", 2_000, &mut fleet, async |fleet| {
+    let report = rush_through("gateway stopped", SILENT, &mut fleet, async |fleet| {
         fleet.gateways[0].signal("STOP");
         tokio::time::sleep(Duration::from_secs(5)).await;
         fleet.gateways[0].signal("CONT");
+        Instant::now()
     })
     .await;
-    let wrong = complaints(&report);
+    let wrong = complaints(&report, CAP);
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_cut_off_from_redis_goes_on_with_its_share() {
     let mut fleet = Fleet::start(3).await;
-    let report = rush_through("gateway cut off", 2_000, &mut fleet, async |fleet| {
+    let report = rush_through("gateway cut off", APART, &mut fleet, async |fleet| {
         fleet.cable.cut.send_replace(true);
         fleet.gateways[0].until_mode("frozen").await;
         tokio::time::sleep(Duration::from_secs(5)).await;
         fleet.cable.cut.send_replace(false);
+        Instant::now()
     })
     .await;
     // It keeps the share it had, and the others take it over: one lease's worth more.
-    let wrong = complaints_at(&report, 2 * CAP);
+    let wrong = complaints(&report, 2 * CAP);
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
@@ -377,39 +390,119 @@ async fn a_gateway_that_is_cut_off_from_redis_goes_on_with_its_share() {
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_that_are_wrong_change_nothing() {
     let mut fleet = Fleet::start_with(3, &["+5m", "-5m", "+0"]).await;
-    let report = rush_through("clocks", 1_600, &mut fleet, async |fleet| {
+    let report = rush_through("clocks", SHARED, &mut fleet, async |fleet| {
         fleet.gateways[2].set_clock("-1h");
         tokio::time::sleep(Duration::from_secs(3)).await;
+        Instant::now()
     })
     .await;
-    let wrong = complaints(&report);
+    let wrong = complaints(&report, CAP);
     assert!(wrong.is_empty(), "{wrong:?}");
-    assert!(report.order_inversions < 10 && report.sent_back < 10);
+    assert!(report.sent_back < 10);
+}
+
+/// A Redis that cannot be used, how it is set up, and what the operator reads about it.
+struct Misconfigured {
+    name: &'static str,
+    store: String,
+    cause: &'static str,
+    setting: &'static str,
+    _servers: Vec<RedisServer>,
+}
+
+fn misconfigured(folder: &std::path::Path) -> Vec<Misconfigured> {
+    let wrong = folder.join("wrong");
+    std::fs::write(&wrong, "wrong\n").unwrap();
+    let at = |scheme: &str, port: u16| format!("redis = \"{scheme}://localhost:{port}\"");
+    let secret = RedisServer::start(&["--requirepass", "right"]);
+    let plain = RedisServer::start(&[]);
+    let master = RedisServer::start(&[]);
+    let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port)]);
+    let full = RedisServer::start(&["--maxmemory", "1", "--maxmemory-policy", "noeviction"]);
+    let case = |name, store, cause, setting, servers| Misconfigured {
+        name,
+        store,
+        cause,
+        setting,
+        _servers: servers,
+    };
+    vec![
+        case(
+            "nobody there",
+            at("redis", common::free_address().port()),
+            "Redis cannot be reached",
+            "[store] redis",
+            vec![],
+        ),
+        case(
+            "wrong password",
+            format!(
+                "{}\npassword_file = \"{}\"",
+                at("redis", secret.port),
+                wrong.display()
+            ),
+            "refuses the user or the password",
+            "[store] user, password_file",
+            vec![secret],
+        ),
+        case(
+            "wrong TLS",
+            at("rediss", plain.port),
+            "TLS to Redis fails",
+            "[store] ca_file",
+            vec![plain],
+        ),
+        case(
+            "unknown host",
+            "redis = \"redis://no-such-host.invalid\"".to_owned(),
+            "Redis cannot be reached",
+            "[store] redis",
+            vec![],
+        ),
+        case(
+            "replica",
+            at("redis", replica.port),
+            "read-only replica",
+            "[store] redis",
+            vec![master, replica],
+        ),
+        case(
+            "no memory",
+            at("redis", full.port),
+            "out of memory",
+            "[store] redis",
+            vec![full],
+        ),
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_starts_without_redis_unless_it_must_not() {
     let platform = platform(1, 1, HashCost::QUICK).await;
-    let nobody = common::free_address().port();
-    let setup = |more: &str| {
-        Setup::default()
-            .region("north", platform.backends(), 4, &[(SMALL, 100)], "")
-            .text(&format!(
-                "[store]\nredis = \"redis://127.0.0.1:{nobody}\"\n{more}"
-            ))
-    };
-    let gateway = setup("").start().await;
-    gateway.until_mode("frozen").await;
-    let mut browser = Browser::new(gateway.edge, SMALL);
-    let form = browser.form().await;
-    assert_eq!(browser.post("/login", &form).await.location(), "/");
-    assert!(browser.logged_in());
-    let named = async || {
+    let folder = tempfile::TempDir::new().unwrap();
+    for wrong in misconfigured(folder.path()) {
+        let name = wrong.name;
+        let setup = |more: &str| {
+            let store = format!("[store]\n{}\n{more}", wrong.store);
+            Setup::default()
+                .region("north", platform.backends(), 4, &[(SMALL, 100)], "")
+                .text(&store)
+        };
+        let gateway = setup("").start().await;
+        gateway.until_mode("frozen").await;
+        let mut browser = Browser::new(gateway.edge, SMALL);
+        let form = browser.form().await;
+        let answer = browser.post("/login", &form).await;
+        assert_eq!(answer.location(), "/", "{name}");
+        assert!(browser.logged_in(), "{name}");
+        let told = |text: &str| text.contains(wrong.cause) && text.contains(wrong.setting);
         let log = gateway.log();
-        log.contains("Redis cannot be reached") && log.contains("[store] redis")
-    };
-    assert!(eventually(named).await, "{}", gateway.log());
-    let refused = setup("required = true").refused();
-    assert!(refused.contains("Redis cannot be reached"), "{refused}");
-    assert!(refused.contains("required = true"), "{refused}");
+        assert!(
+            eventually(async || told(&gateway.log())).await,
+            "{name}: {log}"
+        );
+        let refused = setup("required = true").refused();
+        assert!(told(&refused), "{name}: {refused}");
+        assert!(refused.contains("required = true"), "{name}: {refused}");
+    }
 }

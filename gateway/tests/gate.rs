@@ -1,12 +1,17 @@
 //! The gate, end to end: a real gateway process in front of a platform that really hashes.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test may fail, and gauges of 0 and 1 are exact"
+)]
 
 mod common;
 
 use std::time::{Duration, Instant};
 
 use common::{Answer, Browser, Setup, eventually, free_address, get, platform, post, send};
-use einlass_benches::platform::HashCost;
+use einlass_benches::platform::{HashCost, Platform};
 use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::body::Bytes;
@@ -21,8 +26,10 @@ fn slow() -> HashCost {
     HashCost::about(Duration::from_millis(400)).unwrap()
 }
 
-/// Takes the only slot with a login that the backend works on, and returns when it does.
-async fn occupy(browser: &Browser, platform: &einlass_benches::platform::Platform) {
+/// Takes the only slot with a login that the backend has begun and does not end before
+/// [`Platform::set_workers`] lets it.
+async fn occupy(browser: &Browser, platform: &Platform) {
+    platform.set_workers(0);
     let mut other = Browser::new(browser.address, &browser.host);
     let form = other.form().await;
     tokio::spawn(async move { other.post("/login", &form).await });
@@ -65,6 +72,7 @@ async fn a_login_waits_its_turn_sealed_and_is_typed_once() {
     let form = browser.form().await;
     occupy(&browser, &platform).await;
     let answer = browser.post("/login", &form).await;
+    platform.set_workers(1);
     assert_eq!(
         (answer.status, answer.location()),
         (StatusCode::SEE_OTHER, "/_einlass/wait")
@@ -113,6 +121,7 @@ async fn a_ticket_admits_once_and_never_at_another_school() {
     let form = browser.form().await;
     occupy(&browser, &platform).await;
     browser.post("/login", &form).await;
+    platform.set_workers(1);
     browser.until("ready").await;
     let stolen = browser.clone();
 
@@ -159,6 +168,7 @@ async fn a_forged_or_broken_ticket_is_no_ticket() {
     let form = browser.form().await;
     occupy(&browser, &platform).await;
     browser.post("/login", &form).await;
+    platform.set_workers(1);
     let ticket = browser.cookies["einlass_ticket"].clone();
     let mut changed = ticket.clone();
     changed.replace_range(30..31, if &ticket[30..31] == "A" { "B" } else { "A" });
@@ -241,6 +251,7 @@ async fn an_app_gets_json_and_comes_back_with_its_ticket() {
         request
     };
     let answer = send(gateway.edge, login(None)).await;
+    platform.set_workers(1);
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     let retry: u64 = answer.headers["retry-after"]
         .to_str()
@@ -288,6 +299,7 @@ async fn a_mistyped_password_does_not_queue_again() {
     browser
         .post("/login", &form.replace("demo-password", "vertippt"))
         .await;
+    platform.set_workers(1);
     browser.until("ready").await;
     let answer = browser.enter().await;
     assert_eq!(
@@ -303,11 +315,156 @@ async fn a_mistyped_password_does_not_queue_again() {
         queue.post("/login", &other).await.location(),
         "/_einlass/wait"
     );
+    platform.set_workers(1);
     let answer = browser.post("/login", &form).await;
     assert_eq!(
         (answer.status, answer.location()),
         (StatusCode::SEE_OTHER, "/")
     );
+}
+
+#[tokio::test]
+async fn a_login_that_comes_while_the_slot_is_busy_is_held_and_answered() {
+    let platform = platform(1, 1, HashCost::QUICK).await;
+    let gateway = Setup::default()
+        .region("north", platform.backends(), 1, &[(GYM, 900)], "")
+        .start()
+        .await;
+    let mut browser = Browser::new(gateway.edge, GYM);
+    let form = browser.form().await;
+    occupy(&browser, &platform).await;
+    let held = tokio::spawn(async move { (browser.post("/login", &form).await, browser) });
+    let gateway = &gateway;
+    let waits = async || {
+        let waiting = gateway
+            .metric("einlass_waiting_pupils{pool=\"north\"}")
+            .await;
+        waiting
+            + gateway
+                .metric("einlass_buffered_logins{pool=\"north\"}")
+                .await
+            >= 1.0
+    };
+    assert!(eventually(waits).await, "it does not wait");
+    assert_eq!(platform.snapshot(false).totals.received, 1);
+    platform.set_workers(1);
+    let (answer, browser) = held.await.unwrap();
+    assert_eq!(
+        (answer.status, answer.location()),
+        (StatusCode::SEE_OTHER, "/"),
+        "no page in between"
+    );
+    assert!(browser.logged_in());
+    let seen = platform.snapshot(false);
+    assert_eq!((seen.totals.received, seen.max_in_flight), (2, 1));
+}
+
+#[tokio::test]
+async fn an_expired_ticket_is_a_fresh_place() {
+    let platform = platform(1, 1, HashCost::QUICK).await;
+    let gateway = Setup::default()
+        .region(
+            "north",
+            platform.backends(),
+            1,
+            &[(GYM, 900)],
+            "mode = \"closed\"\nticket_lifetime = \"1h\"",
+        )
+        .clock(Some("+0"))
+        .start()
+        .await;
+    let mut browser = Browser::new(gateway.edge, GYM);
+    let form = browser.form().await;
+    browser.post("/login", &form).await;
+    let ticket = browser.cookies["einlass_ticket"].clone();
+    gateway.set_clock("+50m");
+    assert_eq!(browser.clone().turn().await["state"], "closed");
+    gateway.set_clock("+70m");
+    assert_eq!(browser.clone().turn().await["state"], "none");
+    let page = browser.clone().get("/_einlass/wait").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let mut late = browser.clone();
+    let answer = late.enter().await;
+    assert_eq!(
+        (answer.status, answer.location()),
+        (StatusCode::SEE_OTHER, "/_einlass/wait")
+    );
+    let answer = browser.post("/login", &form).await;
+    assert_eq!(answer.location(), "/_einlass/wait");
+    assert_ne!(
+        browser.cookies["einlass_ticket"], ticket,
+        "a place of its own"
+    );
+    assert_eq!(browser.turn().await["state"], "closed");
+    assert!(
+        gateway
+            .metric("einlass_bad_tickets_total{pool=\"north\"}")
+            .await
+            >= 1.0
+    );
+    assert_eq!(platform.snapshot(false).totals.received, 0);
+}
+
+#[tokio::test]
+async fn a_browser_that_asks_for_english_waits_in_english() {
+    let platform = platform(1, 1, HashCost::QUICK).await;
+    let closed = "mode = \"closed\"";
+    let gateway = Setup::default()
+        .region("north", platform.backends(), 1, &[(GYM, 900)], closed)
+        .start()
+        .await;
+    let mut browser = Browser::new(gateway.edge, GYM);
+    let form = browser.form().await;
+    browser.post("/login", &form).await;
+    for (asked, code, says) in [
+        (
+            "en-GB,en;q=0.9,de;q=0.1",
+            "lang=\"en\"",
+            "Your place is safe",
+        ),
+        ("de-DE,de;q=0.9", "lang=\"de\"", "Dein Platz ist dir sicher"),
+    ] {
+        let mut request = get("/_einlass/wait", GYM);
+        let headers = request.headers_mut();
+        headers.insert("accept-language", asked.parse().unwrap());
+        let page = browser.send(request).await;
+        assert_eq!(page.status, StatusCode::OK);
+        let text = page.text();
+        assert!(
+            text.contains(code) && text.contains(says),
+            "{asked}: {text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_desk_says_that_it_lives_and_how_its_rooms_are() {
+    let platform = platform(1, 1, HashCost::QUICK).await;
+    let gateway = Setup::default()
+        .region("north", platform.backends(), 1, &[(GYM, 900)], "")
+        .start()
+        .await;
+    let healthy = send(gateway.desk, get("/healthz", "desk")).await;
+    assert_eq!(
+        (healthy.status, healthy.text().as_str()),
+        (StatusCode::OK, "ok\n")
+    );
+    let gateway = &gateway;
+    let mode = async |mode: &str| {
+        let name = format!("einlass_ledger_mode{{pool=\"north\",mode=\"{mode}\"}}");
+        gateway.metric(&name).await
+    };
+    let age = async || {
+        gateway
+            .metric("einlass_ledger_mode_age_seconds{pool=\"north\"}")
+            .await
+    };
+    assert_eq!(mode("embedded").await, 1.0);
+    for other in ["shared", "frozen", "recovering"] {
+        assert_eq!(mode(other).await, 0.0, "{other}");
+    }
+    let before = age().await;
+    assert!(eventually(async || age().await > before).await, "it grows");
 }
 
 #[tokio::test]
@@ -572,7 +729,7 @@ async fn a_configuration_with_mistakes_is_reported_with_its_places() {
     let text = format!(
         "[edge]\nlistne = []\n[region.north]\nbackends = [\"{backend}\"]\n[[region.north.school]]\nhost = \"a b\"\n"
     );
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(&file, &text).unwrap();
     for command in ["check", "run"] {
         let out = std::process::Command::new(env!("CARGO_BIN_EXE_einlass"))
             .args([command, "--config"])
@@ -584,4 +741,14 @@ async fn a_configuration_with_mistakes_is_reported_with_its_places() {
         let place = |at: &str| said.contains(&format!("{}:{at}", file.display()));
         assert!(place("2:1: ") && place("6:8: "), "{said}");
     }
+    let right = text
+        .replace("listne = []", "listen = [\"127.0.0.1:0\"]")
+        .replace("a b", GYM);
+    std::fs::write(&file, right).unwrap();
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_einlass"))
+        .args(["check", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
 }

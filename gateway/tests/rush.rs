@@ -142,6 +142,13 @@ async fn restart_in_the_middle_of_the_rush_loses_no_place() {
         assert_eq!(report.lost_place, 0, "hard {hard}");
         assert_eq!(report.shown_place_grew, 0, "hard {hard}");
         assert_eq!(report.order_inversions, 0, "hard {hard}");
+        assert_eq!(report.reloads, 0, "hard {hard}: nobody starts again");
+        // A gateway that is told to stop waits for what is in flight; one that is killed cannot.
+        let abandoned = report.platforms[0].totals.abandoned;
+        assert!(
+            abandoned <= if hard { 4 } else { 0 },
+            "hard {hard}: {abandoned}"
+        );
     }
 }
 

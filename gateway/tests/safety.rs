@@ -4,7 +4,6 @@
 mod common;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use common::backend::Backend;
 use common::{Answer, Browser, Setup, eventually, get, platform, post, send};
@@ -34,8 +33,7 @@ async fn from(source: &str, target: SocketAddr, request: Request<Full<Bytes>>) -
 
 #[tokio::test]
 async fn nobody_is_sent_to_another_host() {
-    let slow = HashCost::about(Duration::from_millis(300)).unwrap();
-    let platform = platform(1, 1, slow).await;
+    let platform = platform(1, 1, HashCost::QUICK).await;
     let gateway = Setup::default()
         .region(
             "north",
@@ -54,12 +52,14 @@ async fn nobody_is_sent_to_another_host() {
     ] {
         let mut other = Browser::new(gateway.edge, GYM);
         let form = other.form().await;
+        platform.set_workers(0);
         let busy = tokio::spawn(async move { other.post("/login", &form).await });
         assert!(eventually(async || platform.in_flight() > 0).await);
         let mut browser = Browser::new(gateway.edge, GYM);
         let form = browser.form().await;
         let queued = browser.post(path, &form).await;
         assert_eq!(queued.location(), "/_einlass/wait", "{path}");
+        platform.set_workers(1);
         busy.await.unwrap();
         browser.until("ready").await;
         let sent = browser.post("/_einlass/enter", "einlass=enter").await;
@@ -74,8 +74,7 @@ async fn nobody_is_sent_to_another_host() {
 
 #[tokio::test]
 async fn the_log_holds_nothing_about_a_pupil_at_any_level() {
-    let slow = HashCost::about(Duration::from_millis(300)).unwrap();
-    let platform = platform(1, 1, slow).await;
+    let platform = platform(1, 1, HashCost::QUICK).await;
     let gateway = Setup::default()
         .region(
             "north",
@@ -89,11 +88,13 @@ async fn the_log_holds_nothing_about_a_pupil_at_any_level() {
         .await;
     let mut other = Browser::new(gateway.edge, GYM);
     let form = other.form().await;
+    platform.set_workers(0);
     let busy = tokio::spawn(async move { other.post("/login?token=geheim", &form).await });
     assert!(eventually(async || platform.in_flight() > 0).await);
     let mut browser = Browser::new(gateway.edge, GYM);
     let form = browser.form().await;
     browser.post("/login", &form).await;
+    platform.set_workers(1);
     busy.await.unwrap();
     let secrets: Vec<String> = browser.cookies.values().cloned().collect();
     browser.until("ready").await;

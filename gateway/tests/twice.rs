@@ -16,8 +16,7 @@ const GYM: &str = "gym.example";
 
 /// A platform for one login at a time, and a browser whose turn has come.
 async fn called() -> (Platform, Gateway, Browser) {
-    let slow = HashCost::about(Duration::from_millis(400)).unwrap();
-    let platform = platform(1, 1, slow).await;
+    let platform = platform(1, 1, HashCost::QUICK).await;
     let gateway = Setup::default()
         .region(
             "north",
@@ -31,10 +30,12 @@ async fn called() -> (Platform, Gateway, Browser) {
     let mut other = Browser::new(gateway.edge, GYM);
     let mut browser = other.clone();
     let (form, first) = (browser.form().await, other.form().await);
+    platform.set_workers(0);
     let busy = tokio::spawn(async move { other.post("/login", &first).await });
     assert!(eventually(async || platform.in_flight() > 0).await);
     let sent = browser.post("/login", &form).await;
     assert_eq!(sent.location(), "/_einlass/wait");
+    platform.set_workers(1);
     busy.await.unwrap();
     browser.until("ready").await;
     (platform, gateway, browser)
@@ -53,6 +54,8 @@ async fn a_double_click_loses_nothing() {
         "POST /login HTTP/1.1\r\nHost: {GYM}\r\nCookie: {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 13\r\n\r\neinlass=enter",
         cookies.collect::<Vec<_>>().join("; ")
     );
+    // Nothing is answered before both clicks have come.
+    platform.set_workers(0);
     let mut first = TcpStream::connect(gateway.edge).await.unwrap();
     first.write_all(request.as_bytes()).await.unwrap();
     assert!(eventually(async || platform.in_flight() > 0).await);
@@ -61,6 +64,7 @@ async fn a_double_click_loses_nothing() {
     let mut reloaded = browser.clone();
     assert_eq!(reloaded.turn().await["state"], "ready", "a reload goes on");
     let mut other_tab = browser.clone();
+    platform.set_workers(1);
     let answer = browser.enter().await;
     assert_eq!((answer.location(), browser.logged_in()), ("/", true));
     assert_eq!(browser.get("/").await.status, StatusCode::OK);

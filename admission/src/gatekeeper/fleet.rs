@@ -38,10 +38,12 @@ const MOST_EVENTS: usize = 4_096;
 const MOST_TICKETS: usize = 16_384;
 /// How much of what other gateways have called counts for one's own, in seconds of the pace.
 const CALLED_AHEAD: f64 = 2.0;
-/// How fast a cut-off gateway may call the room, as a part of the pace before; more if it has the
-/// greater part of the browsers.
-const OWN_PACE: f64 = 0.97;
-const OWN_PACE_BY_PORTION: f64 = 0.2;
+/// How fast a cut-off gateway may call the room, as a part of the pace before. More than 1: whoever it
+/// has called comes to another gateway first as often as not, and is told to wait there. Only as it
+/// gets ahead of the others do enough of the browsers that happen to come to it have their turn; its
+/// own buffer ends that. At the pace before, a gateway with a twentieth of the browsers and a twelfth
+/// of the slots used half of them.
+const OWN_PACE: f64 = 1.3;
 /// The least part of a room that a cut-off gateway takes itself for.
 const LEAST_PORTION: f64 = 1.0 / 16.0;
 /// Blocks of used tickets in one merge.
@@ -291,12 +293,11 @@ impl<W> Fleet<W> {
         whole as u64
     }
 
-    /// How many may be called over the whole room within `dt`: as many as the room was called
+    /// How many may be called over the whole room within `dt`: not many more than the room was called
     /// before, however much this gateway would like to have. With a small part of the browsers it
     /// sees too little to know better, and the others call too.
     pub(super) fn allow_calls(&mut self, dt: Duration, pace: f64) {
-        let most = OWN_PACE + OWN_PACE_BY_PORTION * self.portion;
-        let calls = self.calls_allowed + pace * most * dt.as_secs_f64();
+        let calls = self.calls_allowed + pace * OWN_PACE * dt.as_secs_f64();
         self.calls_allowed = calls.min(pace.max(1.0));
     }
 
@@ -425,8 +426,9 @@ impl<W> Gatekeeper<W> {
             fleet.alone_since = Some(now);
         }
         let alone_since = *fleet.alone_since.get_or_insert(now);
-        if dt > PAUSED && now > fleet.lease_until && fleet.mode != Mode::Frozen {
-            // Stopped for longer than the lease: first hear what became of the share.
+        if dt > PAUSED && now > fleet.lease_until {
+            // Stopped for longer than the lease: first hear what became of the share. Even if it was
+            // frozen: the ledger may have come back meanwhile, and given the share to others.
             fleet.set_mode(now, Mode::Recovering);
             fleet.lease_until = Duration::ZERO;
             fleet.pacer = false;
@@ -670,7 +672,9 @@ impl<W> Gatekeeper<W> {
         }
     }
 
-    /// The ledger has not answered.
+    /// The ledger has not answered. Nobody is woken by that: a process that was stopped may hear of it
+    /// before it has looked at the clock, and its share may be somebody else's by now. The next tick
+    /// lets in whoever may go.
     pub fn exchange_failed(&mut self) -> Grant<W> {
         if let Some(fleet) = &mut self.fleet
             && let Some(told) = fleet.told.take()
@@ -698,7 +702,10 @@ impl<W> Gatekeeper<W> {
                 }
             }
         }
-        self.grant()
+        Grant {
+            go: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 
     /// Whether a publication was accepted. If not, somebody else is the pacer, and nothing happened.

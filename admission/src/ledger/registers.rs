@@ -29,6 +29,8 @@ pub struct Registers {
     /// may be older than what the gateways know.
     awake: bool,
     born: u64,
+    /// The last exchange of anybody.
+    heard: u64,
     version: u64,
     serving: u64,
     cap: u32,
@@ -76,6 +78,13 @@ impl Registers {
     pub fn exchange(&mut self, now: u64, call: &Exchange) -> Exchanged {
         let me = call.caller.member;
         self.wake(now, &call.caller);
+        if now > self.heard + ms(LEASE) / 2 {
+            // So long a silence, longer than between two exchanges of an idle gateway, and nobody
+            // could reach the ledger. They go on with the shares they have: nothing is given to one
+            // of them before all the others had the time to say.
+            self.born = now;
+        }
+        self.heard = now;
         self.bury(now);
         let recovering = now < self.born + ms(LEASE);
         self.serving = self.serving.max(call.serving.0);

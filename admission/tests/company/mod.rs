@@ -31,8 +31,8 @@ pub enum Fault {
     Cut(usize, Duration),
     /// One gateway is stopped and goes on.
     Paused(usize, Duration),
-    /// One gateway is killed; a new one comes in its place a second later.
-    Killed(usize),
+    /// One gateway is killed; a new one comes in its place so much later.
+    Killed(usize, Duration),
 }
 
 /// A morning to play.
@@ -81,8 +81,12 @@ pub struct Outcome {
     pub used: f64,
     /// Logins that began, per second of the morning.
     pub begun: Vec<u32>,
+    /// Time in flight of all logins together, in seconds, per tenth of a second of the morning.
+    pub in_flight: Vec<f64>,
     /// By how much somebody who came later went first inside a school, at most.
     pub inversion: Duration,
+    /// By how much somebody came later who was let in before one who still had to wait, at most.
+    pub overtaken: Duration,
     pub waits: Vec<f64>,
     /// When all gateways were in [`Mode::Shared`] again after the last fault was over.
     pub shared_after: Option<Duration>,
@@ -90,11 +94,29 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// How many logins were in flight between two moments, on average.
+    pub fn mean_in_flight(&self, from: Duration, to: Duration) -> f64 {
+        let (from, to) = (tenth(from), tenth(to));
+        let sum: f64 = self.in_flight[from..to].iter().sum();
+        sum * 10.0 / (to - from) as f64
+    }
+
+    /// Logins that began per second between two whole seconds.
+    pub fn rate(&self, from: Duration, to: Duration) -> f64 {
+        let (from, to) = (from.as_secs() as usize, to.as_secs() as usize);
+        let sum: u32 = self.begun[from..to].iter().sum();
+        f64::from(sum) / (to - from) as f64
+    }
+
     pub fn median_wait(&self) -> f64 {
         let mut waits = self.waits.clone();
         waits.sort_by(f64::total_cmp);
         waits[waits.len() / 2]
     }
+}
+
+fn tenth(time: Duration) -> usize {
+    (time.as_millis() / 100) as usize
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -177,6 +199,8 @@ pub struct Play {
     waited: f64,
     integrated: Duration,
     left: usize,
+    /// Per school, when the latest of those came who are in.
+    latest_in: Vec<Duration>,
     faults_over: Duration,
     runs: u32,
 }
@@ -201,6 +225,7 @@ impl Play {
             waited: 0.0,
             integrated: Duration::ZERO,
             left: plan.pupils,
+            latest_in: vec![Duration::ZERO; plan.schools.len()],
             faults_over: Duration::ZERO,
             runs: 0,
             plan,
@@ -232,8 +257,7 @@ impl Play {
         for (i, (at, fault)) in play.plan.faults.clone().into_iter().enumerate() {
             play.at(at, Event::Fault(i));
             let lasts = match fault {
-                Fault::Down(d) | Fault::Cut(_, d) | Fault::Paused(_, d) => d,
-                Fault::Killed(_) => Duration::from_secs(1),
+                Fault::Down(d) | Fault::Cut(_, d) | Fault::Paused(_, d) | Fault::Killed(_, d) => d,
                 Fault::Wiped | Fault::Back(_) => Duration::ZERO,
             };
             play.faults_over = play.faults_over.max(at + lasts);
@@ -326,7 +350,16 @@ impl Play {
 
     fn integrate(&mut self, to: Duration) {
         let dt = to.saturating_sub(self.integrated).as_secs_f64();
-        self.integrated = to;
+        while self.integrated < to {
+            let now = tenth(self.integrated);
+            let end = Duration::from_millis(100 * (now as u64 + 1)).min(to);
+            if self.outcome.in_flight.len() <= now {
+                self.outcome.in_flight.resize(now + 1, 0.0);
+            }
+            let part = end.saturating_sub(self.integrated).as_secs_f64();
+            self.outcome.in_flight[now] += part * f64::from(self.in_flight);
+            self.integrated = end;
+        }
         // Waiting: with a place, and the school has not been called up to it anywhere.
         let waiting = self
             .gateways
@@ -404,7 +437,8 @@ impl Play {
             }
             Event::TimeOut(g, run, call, kind) => {
                 self.replies.remove(&call);
-                if self.gateways[g].run != run {
+                // A dead process notices nothing.
+                if self.gateways[g].run != run || !self.gateways[g].alive {
                     return;
                 }
                 match kind {
@@ -449,14 +483,14 @@ impl Play {
                 self.registers = old.restarted();
             }
             Fault::Cut(g, time) => self.gateways[g].cut_until = now + time,
-            Fault::Killed(g) | Fault::Paused(g, _) if !self.gateways[g].alive => {}
+            Fault::Killed(g, _) | Fault::Paused(g, _) if !self.gateways[g].alive => {}
             Fault::Paused(g, time) => {
                 self.gateways[g].paused_since = now;
                 self.gateways[g].paused_until = now + time;
                 let run = self.gateways[g].run;
                 self.at(now + time, Event::Tick(g, run));
             }
-            Fault::Killed(g) => {
+            Fault::Killed(g, time) => {
                 self.gateways[g].alive = false;
                 self.gateways[g].paused_until = Duration::ZERO;
                 // The backend has finished what it was given all the same.
@@ -465,7 +499,7 @@ impl Play {
                         self.act(event);
                     }
                 }
-                self.at(now + Duration::from_secs(1), Event::Revive(g));
+                self.at(now + time, Event::Revive(g));
                 // Whoever was at it, or hears no answer to the own login, comes again somewhere.
                 let run = self.gateways[g].run;
                 let lost: Vec<usize> = self
@@ -711,7 +745,13 @@ impl Play {
         if now >= gateway.paused_until {
             gateway.keeper.observe(school, turn);
         }
-        if now < gateway.paused_until || !gateway.keeper.serving().admits(turn) {
+        let paused = now < gateway.paused_until;
+        if paused || !gateway.keeper.serving().admits(turn) {
+            let latest = self.latest_in[school.0 as usize];
+            let by = latest.saturating_sub(self.pupils[number].joined);
+            if !paused {
+                self.outcome.overtaken = self.outcome.overtaken.max(by);
+            }
             self.at(again, Event::Poll(number));
             return;
         }
@@ -766,7 +806,10 @@ impl Play {
     }
 
     fn begin_ticket(&mut self, g: usize, number: usize) {
-        self.pupils[number].by_ticket = true;
+        let pupil = &mut self.pupils[number];
+        pupil.by_ticket = true;
+        let latest = &mut self.latest_in[pupil.school as usize];
+        *latest = pupil.joined.max(*latest);
         self.begin(g, number);
     }
 

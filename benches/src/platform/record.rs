@@ -1,6 +1,7 @@
 //! What happened at the platform itself: the truth that a gateway's effect is judged by.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// Width of one entry of the in-flight series, in milliseconds.
 pub const BUCKET_MILLIS: u64 = 100;
+const BUCKET_MICROS: u64 = BUCKET_MILLIS * 1_000;
 /// One hour of in-flight series; older entries are forgotten.
 const SERIES_KEPT: usize = 36_000;
 const LOGINS_KEPT: usize = 200_000;
@@ -89,6 +91,10 @@ pub struct Snapshot {
     pub series_from_micros: u64,
     /// Largest number in flight in each [`BUCKET_MILLIS`].
     pub in_flight_series: Vec<u32>,
+    /// Time spent in flight by all logins together in each [`BUCKET_MILLIS`], in microseconds: the largest number
+    /// alone hides how long the slots stood empty in between.
+    #[serde(default)]
+    pub in_flight_micros_series: Vec<u64>,
     /// Right passwords answered in each [`BUCKET_MILLIS`].
     pub logged_in_series: Vec<u32>,
     /// Only when asked for with `?logins=1`; the latest ones.
@@ -100,14 +106,16 @@ impl Snapshot {
     /// Only what happened after `earlier`, a snapshot of the same platform: one run's part of a long record.
     #[must_use]
     pub fn after(mut self, earlier: &Self) -> Self {
-        let skip =
-            (earlier.now_micros.saturating_sub(self.series_from_micros)) / (BUCKET_MILLIS * 1000);
+        let skip = (earlier.now_micros.saturating_sub(self.series_from_micros)) / BUCKET_MICROS;
         let skip = usize::try_from(skip)
             .unwrap_or(usize::MAX)
             .min(self.in_flight_series.len());
         self.in_flight_series.drain(..skip);
         self.logged_in_series.drain(..skip);
-        self.series_from_micros += skip as u64 * BUCKET_MILLIS * 1000;
+        // A record written before there was this series has none.
+        let times = &mut self.in_flight_micros_series;
+        times.drain(..skip.min(times.len()));
+        self.series_from_micros += skip as u64 * BUCKET_MICROS;
         self.max_in_flight = self
             .in_flight_series
             .iter()
@@ -123,6 +131,14 @@ impl Snapshot {
         now.overloaded -= then.overloaded.min(now.overloaded);
         now.abandoned -= then.abandoned.min(now.abandoned);
         self
+    }
+
+    /// How many were in flight on average over some entries of the series; 0 if there are none.
+    pub fn mean_in_flight(&self, entries: Range<usize>) -> f64 {
+        let end = entries.end.min(self.in_flight_micros_series.len());
+        let times = &self.in_flight_micros_series[entries.start.min(end)..end];
+        let width = times.len() as u64 * BUCKET_MICROS;
+        times.iter().sum::<u64>() as f64 / width.max(1) as f64
     }
 
     /// Right passwords in each whole second of the series.
@@ -151,6 +167,9 @@ struct Pages {
     logins: VecDeque<LoginRecord>,
     first_bucket: u64,
     in_flight_series: VecDeque<u32>,
+    in_flight_micros_series: VecDeque<u64>,
+    /// Up to when the time in flight is in its series.
+    accounted: u64,
     logged_in_series: VecDeque<u32>,
 }
 
@@ -217,8 +236,9 @@ impl Record {
             in_flight: pages.in_flight,
             max_in_flight: pages.max_in_flight,
             totals: pages.totals,
-            series_from_micros: pages.first_bucket * BUCKET_MILLIS * 1000,
+            series_from_micros: pages.first_bucket * BUCKET_MICROS,
             in_flight_series: pages.in_flight_series.iter().copied().collect(),
+            in_flight_micros_series: pages.in_flight_micros_series.iter().copied().collect(),
             logged_in_series: pages.logged_in_series.iter().copied().collect(),
             logins: if logins {
                 pages.logins.iter().cloned().collect()
@@ -232,15 +252,27 @@ impl Record {
 impl Pages {
     /// Fills the series up to now: what was in flight stayed so since the last event.
     fn advance(&mut self, now_micros: u64) {
-        let bucket = now_micros / (BUCKET_MILLIS * 1000);
-        while self.first_bucket + self.in_flight_series.len() as u64 <= bucket {
+        loop {
+            let next = self.first_bucket + self.in_flight_series.len() as u64;
+            // To the end of the latest entry, or as far as time has come.
+            let upto = now_micros.min(next * BUCKET_MICROS);
+            let passed = upto.saturating_sub(self.accounted);
+            self.accounted += passed;
+            if let Some(last) = self.in_flight_micros_series.back_mut() {
+                *last += passed * self.in_flight as u64;
+            }
+            if next > now_micros / BUCKET_MICROS {
+                return;
+            }
             if self.in_flight_series.len() == SERIES_KEPT {
                 self.in_flight_series.pop_front();
+                self.in_flight_micros_series.pop_front();
                 self.logged_in_series.pop_front();
                 self.first_bucket += 1;
             }
             self.in_flight_series
                 .push_back(u32::try_from(self.in_flight).unwrap_or(u32::MAX));
+            self.in_flight_micros_series.push_back(0);
             self.logged_in_series.push_back(0);
         }
     }
@@ -334,6 +366,28 @@ mod tests {
         assert_eq!((seen.totals.logged_in, seen.totals.overloaded), (1, 1));
         assert_eq!(seen.logins[0].tag.as_deref(), Some("7"));
         assert_eq!(seen.logins[1].outcome, Outcome::LoggedIn);
+    }
+
+    #[test]
+    fn time_in_flight_is_counted_to_the_microsecond() {
+        let mut pages = Pages {
+            in_flight: 2,
+            ..Pages::default()
+        };
+        pages.advance(150_000);
+        pages.in_flight = 12;
+        // A moment's peak in an entry that was half empty.
+        pages.note_in_flight();
+        pages.advance(151_000);
+        pages.in_flight = 0;
+        pages.advance(350_000);
+        assert_eq!(pages.in_flight_series, [2, 12, 0, 0]);
+        assert_eq!(pages.in_flight_micros_series, [200_000, 112_000, 0, 0]);
+        let record = Record::new();
+        *record.0.pages.lock() = pages;
+        let seen = record.snapshot(false);
+        assert!((seen.mean_in_flight(0..2) - 1.56).abs() < 1e-9);
+        assert!(seen.mean_in_flight(9..3).abs() < 1e-9);
     }
 
     #[test]

@@ -34,11 +34,11 @@ impl Door {
 
 impl Mark {
     /// Whether "wait" as the answer to a poll sent at this mark is an inversion for who had the place at
-    /// `join_received`.
-    pub(super) fn overtaken(self, join_received: Micros) -> bool {
+    /// `join_received`. Joins no more than `apart` from one another have no order.
+    pub(super) fn overtaken(self, join_received: Micros, apart: Micros) -> bool {
         self.0
             .checked_sub(1)
-            .is_some_and(|later_join_sent| later_join_sent > join_received)
+            .is_some_and(|later_join_sent| later_join_sent > join_received + apart)
     }
 }
 
@@ -51,9 +51,9 @@ mod tests {
         let door = Door::default();
         let a_join_received = 100;
         let b_join_sent = 150;
-        assert!(!door.mark().overtaken(a_join_received));
+        assert!(!door.mark().overtaken(a_join_received, 0));
         door.let_in(b_join_sent);
-        assert!(door.mark().overtaken(a_join_received));
+        assert!(door.mark().overtaken(a_join_received, 0));
     }
 
     #[test]
@@ -61,7 +61,7 @@ mod tests {
         let door = Door::default();
         let sent_before = door.mark();
         door.let_in(150);
-        assert!(!sent_before.overtaken(100));
+        assert!(!sent_before.overtaken(100, 0));
     }
 
     #[test]
@@ -69,17 +69,25 @@ mod tests {
         let door = Door::default();
         door.let_in(90);
         assert!(
-            !door.mark().overtaken(100),
+            !door.mark().overtaken(100, 0),
             "B asked before A had an answer"
         );
         door.let_in(100);
-        assert!(!door.mark().overtaken(100));
+        assert!(!door.mark().overtaken(100, 0));
+    }
+
+    #[test]
+    fn several_gateways_need_a_moment_to_agree() {
+        let door = Door::default();
+        door.let_in(150);
+        assert!(door.mark().overtaken(100, 49));
+        assert!(!door.mark().overtaken(100, 50));
     }
 
     #[test]
     fn who_came_later_may_wait() {
         let door = Door::default();
         door.let_in(50);
-        assert!(!door.mark().overtaken(500));
+        assert!(!door.mark().overtaken(500, 0));
     }
 }

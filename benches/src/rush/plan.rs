@@ -49,6 +49,8 @@ pub struct Plan {
     /// Every request goes to any of the targets that answers, as behind a load balancer with health checks, instead
     /// of each pupil staying with one. A target written twice gets twice the requests.
     pub move_between: bool,
+    /// Joins no further apart than this have no order: gateways that share a room hear of one another only so often.
+    pub joins_apart: Duration,
     /// A submit answered directly, but not faster than this, counts as held.
     pub held_after: Duration,
     /// The rush ends after this time; whoever is not in by then has failed.
@@ -84,6 +86,7 @@ impl Default for Plan {
             connections: Connections::KeepAlive(Duration::from_secs(2)),
             request_timeout: Duration::from_mins(1),
             move_between: false,
+            joins_apart: Duration::ZERO,
             held_after: Duration::from_secs(1),
             deadline: Duration::from_mins(15),
             password: PASSWORD.to_owned(),

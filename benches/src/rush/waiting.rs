@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::browser::{HTML, JSON};
 use super::live::count;
+use super::order::Micros;
 use super::pupil::{Pupil, Step};
 use super::trouble::Trouble;
 use super::turn::{State, Turn};
@@ -76,12 +77,14 @@ async fn poll(pupil: &mut Pupil) -> Result<Turn, Trouble> {
         Err(_) => return Err(Trouble::Status(answer.status)),
     };
     let live = &pupil.world.plan.live;
+    let apart = pupil.world.plan.joins_apart.as_micros();
+    let apart = Micros::try_from(apart).unwrap_or(Micros::MAX);
     live.polls.fetch_add(1, Relaxed);
     if turn.state != State::Waiting {
         return Ok(turn);
     }
     if let Some(place) = &mut pupil.place {
-        if mark.overtaken(place.join_received) {
+        if mark.overtaken(place.join_received, apart) {
             count(&live.inversions);
         }
         if let Some(ahead) = turn.ahead {

@@ -2,10 +2,14 @@
 //
 //   node login.mjs --url http://gym.example:8080 --user pupil1 --password geheim --mode js|nojs
 //                  [--expect-wait] [--screenshot waiting.png] [--timeout SECONDS] [--locale de-DE]
+//                  [--submit-when FOLDER]
 //
+// With a folder it writes the file `filled` into it once the form is filled in, and submits when there is a file `go`.
 // Prints one line of JSON with what it saw. Exit code 0: logged in as a pupil should be;
 // 1: something was not right, standard error says what; 2: wrong arguments.
 
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { launch } from './chromium.mjs';
 
@@ -67,6 +71,7 @@ async function run(browser) {
     await page.goto(new URL(LOGIN, base).href);
     await page.locator('input[name="username"]').fill(options.user);
     await page.locator('input[name="password"]').fill(options.password);
+    await untilMeantTo(options.submitWhen);
     const submitted = Date.now();
     // Whether the click's own navigation has ended says nothing: the pupil may be sent on many times.
     await page.locator('form button[type="submit"], form input[type="submit"]').first().click({ noWaitAfter: true });
@@ -74,6 +79,16 @@ async function run(browser) {
   } catch (error) {
     await keepEvidence(page);
     throw error;
+  }
+}
+
+/** The form is filled in: says so, and waits until whoever asked for that wants it sent. */
+async function untilMeantTo(folder) {
+  if (!folder) return;
+  writeFileSync(join(folder, 'filled'), '');
+  while (!existsSync(join(folder, 'go'))) {
+    if (Date.now() > deadline) throw new Error(`Nobody wanted the form sent within ${options.timeout} s`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
 }
 
@@ -195,6 +210,7 @@ function parseOptions() {
         screenshot: { type: 'string' },
         timeout: { type: 'string', default: '60' },
         locale: { type: 'string', default: 'de-DE' },
+        'submit-when': { type: 'string' },
       },
     });
     for (const name of ['url', 'user', 'password']) {
@@ -203,7 +219,7 @@ function parseOptions() {
     if (!['js', 'nojs'].includes(values.mode)) throw new Error('--mode is js or nojs');
     const timeout = Number(values.timeout);
     if (!(timeout > 0)) throw new Error('--timeout is a number of seconds');
-    return { ...values, timeout, expectWait: values['expect-wait'] };
+    return { ...values, timeout, expectWait: values['expect-wait'], submitWhen: values['submit-when'] };
   } catch (error) {
     console.error(`login.mjs: ${error.message}`);
     process.exit(2);

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: a real gateway process, a small HTTP client, a browser's cookies.
 #![allow(
     dead_code,
+    clippy::cast_possible_truncation,
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::missing_panics_doc,
@@ -10,6 +11,7 @@
 )]
 
 pub mod backend;
+pub mod judge;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -237,7 +239,10 @@ impl Gateway {
 
     /// Waits until all its rooms are in that mode.
     pub async fn until_mode(&self, mode: &str) {
-        let reached = async || self.modes().await.iter().all(|m| m == mode);
+        let reached = async || {
+            let modes = self.modes().await;
+            !modes.is_empty() && modes.iter().all(|m| m == mode)
+        };
         assert!(eventually(reached).await, "never {mode}");
     }
 
@@ -287,12 +292,7 @@ impl Gateway {
 
     /// One number of `/metrics`; 0 if it is not there yet.
     pub async fn metric(&self, line: &str) -> f64 {
-        let answer = send(self.desk, get("/metrics", "desk")).await;
-        answer
-            .text()
-            .lines()
-            .find_map(|l| l.strip_prefix(line)?.trim().parse().ok())
-            .unwrap_or(0.0)
+        metric(self.desk, line).await
     }
 
     /// Resident memory of the process, in bytes.
@@ -311,6 +311,16 @@ impl Drop for Gateway {
             eprintln!("--- the gateway's log\n{}", self.log());
         }
     }
+}
+
+/// One number of a desk's `/metrics`; 0 if it is not there yet.
+pub async fn metric(desk: SocketAddr, line: &str) -> f64 {
+    let answer = send(desk, get("/metrics", "desk")).await;
+    answer
+        .text()
+        .lines()
+        .find_map(|l| l.strip_prefix(line)?.trim().parse().ok())
+        .unwrap_or(0.0)
 }
 
 /// The library that shows a process a wrong time.

@@ -13,7 +13,7 @@ pub enum LedgerError {
     Away(Trouble),
     /// An answer that no ledger gives.
     #[error(
-        "Redis answers {answer}, but {expected}; does something else write keys with our prefix?"
+        "Redis answers {answer}, but {expected}: does something else write keys that begin with [store] prefix?"
     )]
     Answer {
         /// What would be right.
@@ -46,7 +46,7 @@ pub enum Trouble {
     Password(String),
     /// The user may not do what is needed.
     #[error(
-        "The Redis user lacks a permission ({0}): it needs +@all, or at least +fcall +function +@read +@write +info ~PREFIX:*"
+        "The Redis user lacks a permission ({0}): [store] user needs +fcall +info +time +@read +@write ~PREFIX:*, beside a database number +select, behind sentinels +role, in a cluster +cluster +readonly +asking"
     )]
     Permission(String),
     /// A replica that cannot be written to.
@@ -56,11 +56,13 @@ pub enum Trouble {
     ReadOnly,
     /// No memory left.
     #[error(
-        "Redis is out of memory: raise its maxmemory, or give Einlass a Redis of its own (a room needs less than 1 kB per school)"
+        "Redis is out of memory: raise its maxmemory, or name a Redis of its own in [store] redis, sentinels or cluster (a room needs less than 1 kB per school)"
     )]
     Memory,
     /// The server is too old, or cannot do what is needed.
-    #[error("Redis is version {0}, Einlass needs 7.0 or later (or Valkey) for Functions")]
+    #[error(
+        "Redis is version {0}, Einlass needs 7.0 or later (or Valkey) for Functions: name another in [store] redis, sentinels or cluster"
+    )]
     TooOld(String),
     /// Sentinels do not know the master.
     #[error("No sentinel knows the master ({0}): check [store] master and sentinels")]
@@ -107,6 +109,9 @@ impl Trouble {
         if detail.contains("OOM command not allowed") || code == "OOM" {
             return Self::Memory;
         }
+        if lacks_permission(&detail) {
+            return Self::Permission(detail);
+        }
         if detail.contains("unknown command") {
             return Self::TooOld("without FUNCTION".to_owned());
         }
@@ -137,6 +142,17 @@ impl Trouble {
             _ => Self::Other(detail),
         }
     }
+}
+
+/// Inside a Function, and when a database is chosen, it is said without the code for it.
+fn lacks_permission(detail: &str) -> bool {
+    [
+        "ACL failure",
+        "The user executing the script can't",
+        "no permissions to run",
+    ]
+    .iter()
+    .any(|words| detail.contains(words))
 }
 
 fn is_tls(detail: &str) -> bool {

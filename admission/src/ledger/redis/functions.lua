@@ -4,7 +4,7 @@
 -- what has to happen at once, for several gateways. It does what `Registers` does, call by call.
 --
 -- All keys of a room begin alike and share one hash tag. KEYS[1] is the one of the registers:
---   :r    hash    epoch, born, version, serving, cap, notice, fence, pacer, until
+--   :r    hash    epoch, born, heard, version, serving, cap, notice, fence, pacer, until
 --   :m    hash    gateway -> "held until in_flight buffered down"
 --   :t    hash    gateway -> the slots the pacer wants it to have
 --   :l    hash    school -> the tooth given last
@@ -99,7 +99,15 @@ local function exchange(keys, args)
   local lease, pacer_lease, most_events = tonumber(args[12]), tonumber(args[13]), tonumber(args[14])
   local epoch, version, born = wake(p, now, nonce, seen_epoch, seen_version)
 
-  local r = redis.call('HMGET', p .. ':r', 'serving', 'cap', 'notice', 'fence', 'pacer', 'until')
+  local r =
+    redis.call('HMGET', p .. ':r', 'serving', 'cap', 'notice', 'fence', 'pacer', 'until', 'heard')
+  if now > (tonumber(r[7]) or 0) + lease / 2 then
+    -- So long a silence, longer than between two exchanges of an idle gateway, and nobody could
+    -- reach the ledger. They go on with the shares they have: nothing is given to one of them
+    -- before all the others had the time to say.
+    born = now
+  end
+  redis.call('HSET', p .. ':r', 'heard', now, 'born', born)
   local recovering = now < born + lease
   if r[1] and r[1] > serving then
     serving = r[1]
