@@ -392,6 +392,7 @@ async fn everything(ledger: &RedisLedger) -> Result<(), LedgerError> {
         events: Events {
             latencies: vec![1_000],
             arrived: vec![Turn(7)],
+            ..Events::default()
         },
         learnt: vec![(SchoolKey(1), 9)],
         released: vec![ticket],
