@@ -10,6 +10,7 @@ use crate::flow::{Controller, Flow};
 use crate::ledger::Notice;
 use crate::pacer::{Inputs, Memory, Outputs, Pacer, Verdict};
 use crate::turn::{Serving, Turn};
+use crate::typing::{LEAD, Typing};
 
 /// Latencies kept between two steps, should steps stop: as many as any pacer looks at.
 const MOST_LATENCIES: usize = 4_096;
@@ -38,6 +39,7 @@ pub(crate) struct Conductor {
     outputs: Outputs,
     controller: Controller,
     arrivals: Arrivals,
+    typing: Typing,
     /// What an earlier pacer believed; used until this one has seen enough of its own.
     heard: Notice,
 }
@@ -51,17 +53,19 @@ impl Conductor {
             outputs,
             controller: Controller::default(),
             arrivals: Arrivals::default(),
+            typing: Typing::default(),
             heard: Notice::default(),
         }
     }
 
     /// A login has ended.
-    pub(crate) fn ended(&mut self, verdict: Verdict) {
+    pub(crate) fn ended(&mut self, now: Duration, verdict: Verdict) {
         match verdict {
             Verdict::Hashed(latency) if self.inputs.latencies.len() < MOST_LATENCIES => {
                 self.inputs.latencies.push(latency);
             }
             Verdict::Hashed(_) | Verdict::Neutral => {}
+            Verdict::Page => self.typing.served(now, 1),
             Verdict::Lost => self.lost(1),
         }
     }
@@ -69,6 +73,30 @@ impl Conductor {
     /// So many logins were lost.
     pub(crate) fn lost(&mut self, logins: u32) {
         self.inputs.losses = self.inputs.losses.saturating_add(logins);
+    }
+
+    /// So many gated pages were served.
+    pub(crate) fn served(&mut self, now: Duration, pages: u64) {
+        self.typing.served(now, pages);
+    }
+
+    /// So many who had such a page log in.
+    pub(crate) fn typed(&mut self, now: Duration, logins: u64) {
+        self.typing.typed(now, logins);
+    }
+
+    /// Whether one more may have the login page: as many type as the pool will then work on.
+    pub(crate) fn has_room_to_type(&mut self, now: Duration, more: u64) -> bool {
+        let mut lead = self.typing.lead();
+        if lead <= 0.0 && self.heard.typing > 0 {
+            lead = LEAD;
+        }
+        if lead <= 0.0 && more == 0 {
+            return true;
+        }
+        let rate = self.capacity().unwrap_or_else(|| f64::from(self.cap()));
+        let outstanding = self.typing.outstanding(now).max(self.heard.typing);
+        ((outstanding + more) as f64) < (lead + 1.0) * rate.max(1.0)
     }
 
     /// A released pupil has come.
@@ -98,7 +126,7 @@ impl Conductor {
 
     /// Whether what the pool can do is known.
     pub(crate) fn settled(&self) -> bool {
-        self.outputs.settled || self.heard.memory.cap.is_some()
+        self.outputs.settled
     }
 
     /// What the pacer has learnt.
@@ -123,7 +151,8 @@ impl Conductor {
         let flow = Flow {
             capacity: self.capacity().map(|c| c * scene.portion),
             buffered: scene.buffered,
-            coming: self.arrivals.coming(now),
+            coming: self.arrivals.coming(now) + self.typing.outstanding(now),
+            lead: self.typing.lead(),
             cap: scene.cap,
             free: scene.free,
             waiting: scene.waiting,
@@ -159,7 +188,7 @@ impl Conductor {
     }
 
     /// What another gateway needs to go on from here.
-    pub(crate) fn notice(&self, now: Duration) -> Notice {
+    pub(crate) fn notice(&mut self, now: Duration) -> Notice {
         Notice {
             capacity: self.capacity(),
             pace: self.pace_shown(),
@@ -168,6 +197,7 @@ impl Conductor {
             integral: self.controller.integral(),
             members: 0,
             memory: self.pacer.memory(),
+            typing: self.typing.outstanding(now),
         }
     }
 

@@ -27,6 +27,7 @@ mod shares;
 pub mod state;
 pub mod ticket;
 mod turn;
+mod typing;
 mod used;
 mod view;
 mod waterfill;

@@ -73,7 +73,7 @@ pub(crate) const IN_FLIGHT: InFlight = InFlight { min: 4, max: 512 };
 pub(crate) const IN_FLIGHT_RANGE: RangeInclusive<u32> = 1..=100_000;
 /// More than 0; the smallest rate is one login in a bit over a quarter of an hour.
 pub(crate) const LOGINS_PER_SECOND: RangeInclusive<f64> = 0.001..=1_000_000.0;
-pub(crate) const MODE: Mode = Mode::Fixed;
+pub(crate) const MODE: Mode = Mode::Adaptive;
 pub(crate) const HOLD: Setting<Duration> = setting("hold", secs(2), Duration::ZERO..=secs(30));
 pub(crate) const TICKET_LIFETIME: Setting<Duration> =
     setting("ticket_lifetime", hours(4), mins(10)..=hours(24));

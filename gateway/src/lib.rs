@@ -28,3 +28,4 @@ mod sealed;
 mod site;
 mod standing;
 mod store;
+mod verdict;

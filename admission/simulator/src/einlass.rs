@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use einlass_admission::ledger::{Exchanged, Joined, MemberId, Merge, Publish, Registers};
+use einlass_admission::state::RoomState;
 use einlass_admission::{
-    Adaptive, Bounds, Entry, Fixed, Gatekeeper, Grant, Membership, Pacer, Pass, Refusal, Room,
+    Adaptive, Bounds, Entry, Fixed, Gatekeeper, Grant, Membership, Memory, Pacer, Pass, Refusal, Room,
     RoomKey, SchoolIndex, SchoolKey, Serving, Settings, Standing, Step, Straight, Turn, Unix,
-    Verdict, View, Weight,
+    Verdict, View, WaiterId, Weight,
 };
 
 use crate::policy::{Admit, Effects, Gauge, Promise, Pupil, Told};
-use crate::scenario::{Fleet, Policy, Pool};
+use crate::scenario::{Fleet, Gate, Policy, Pool};
 
 /// Every so many ticks polls get a new picture.
 const PUBLISH: u64 = 2;
@@ -49,6 +50,7 @@ struct Browser {
     gateway: u8,
     held: bool,
     by_ticket: bool,
+    waiter: Option<WaiterId>,
 }
 
 /// A turn, or 0 for none.
@@ -83,6 +85,7 @@ impl Einlass {
         let settings = Settings {
             closed: false,
             observe: false,
+            page_gate: matches!(pool.admission.gate, Gate::Page { .. }),
             ceiling: pool.admission.ceiling,
             ticket_lifetime: Duration::from_hours(4),
             pass_tries: 3,
@@ -91,6 +94,9 @@ impl Einlass {
             let epoch = u32::try_from(number).unwrap_or(u32::MAX);
             let pacer = pacer(pool);
             let mut keeper = Gatekeeper::new(room.clone(), epoch, settings, pacer);
+            if !pool.admission.first_day {
+                keeper.restore(earlier_day(pool));
+            }
             if !alone {
                 keeper = keeper.in_fleet(Membership {
                     member: MemberId(number),
@@ -208,10 +214,12 @@ impl Einlass {
                 let browser = self.browser(pupil);
                 browser.gateway = u8::try_from(g).unwrap_or(u8::MAX);
                 browser.by_ticket = true;
-                if entry == Entry::Go {
-                    Told::Go
-                } else {
-                    Told::Buffered
+                match entry {
+                    Entry::Go => Told::Go,
+                    Entry::Buffered(id) => {
+                        browser.waiter = Some(id);
+                        Told::Buffered
+                    }
                 }
             }
             Err(Refusal::Full) => wait(AGAIN.mul_f64(0.5 + self.rng.f64())),
@@ -387,6 +395,23 @@ fn weight(pupils: u32) -> Weight {
     Weight::new(pupils).unwrap_or_else(|| unreachable!("{pupils} is within the range"))
 }
 
+/// What a gateway has in its state file from a day on which the backend was as it is at the start.
+fn earlier_day(pool: &Pool) -> RoomState {
+    let backend = &pool.backend;
+    let cores = backend.cores.at(Duration::ZERO);
+    RoomState {
+        serving: Serving::START,
+        last: BTreeMap::new(),
+        used: BTreeMap::new(),
+        pacer: Memory {
+            no_load: Some(backend.hash.as_secs_f64()),
+            cap: Some(1.15 * cores),
+            rate: None,
+            fresh: false,
+        },
+    }
+}
+
 fn pacer(pool: &Pool) -> Box<dyn Pacer> {
     let ceiling = pool.admission.ceiling;
     match pool.admission.policy {
@@ -458,9 +483,30 @@ impl Admit for Einlass {
         browser.by_ticket = false;
         match self.gateways[g].keeper.enter_again(now, &pass, pupil) {
             Ok(Entry::Go) => Told::Go,
-            Ok(Entry::Buffered(_)) => Told::Buffered,
+            Ok(Entry::Buffered(id)) => {
+                self.browser(pupil).waiter = Some(id);
+                Told::Buffered
+            }
             Err(_) => wait(LATER),
         }
+    }
+
+    fn lose_patience(&mut self, pupil: Pupil) -> bool {
+        let school = self.school(pupil);
+        let Browser {
+            turn,
+            epoch,
+            gateway,
+            by_ticket,
+            waiter,
+            ..
+        } = self.browsers[pupil as usize];
+        let keeper = &mut self.gateways[usize::from(gateway)].keeper;
+        let left = waiter.is_some_and(|id| keeper.leave(id));
+        if left && by_ticket {
+            keeper.unuse(school, Turn(turn), epoch);
+        }
+        left
     }
 
     fn left(&mut self, _: Duration, pupil: Pupil, _: &mut Effects) {

@@ -63,6 +63,8 @@ pub(crate) trait Admit {
     fn poll(&mut self, now: Duration, pupil: Pupil, effects: &mut Effects) -> Told;
     /// Somebody who has been let in to the page has typed and logs in.
     fn again(&mut self, now: Duration, pupil: Pupil, effects: &mut Effects) -> Told;
+    /// Somebody has waited for a slot for long enough. False if the slot has come just now.
+    fn lose_patience(&mut self, pupil: Pupil) -> bool;
     /// Somebody has gone for good.
     fn left(&mut self, now: Duration, pupil: Pupil, effects: &mut Effects);
     /// A login is under way for longer than it may.

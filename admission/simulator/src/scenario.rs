@@ -103,6 +103,9 @@ pub struct Admission {
     pub gate: Gate,
     /// How long a request is held in the hope of its turn.
     pub hold: Duration,
+    /// Nothing is known of the backend. Otherwise the pacer has learnt on an earlier day what it
+    /// could do then, which is what it can do at the start, and begins at half of that.
+    pub first_day: bool,
 }
 
 impl Default for Admission {
@@ -112,6 +115,7 @@ impl Default for Admission {
             ceiling: None,
             gate: Gate::Submit,
             hold: Duration::from_secs(2),
+            first_day: false,
         }
     }
 }

@@ -19,6 +19,8 @@ const TICK: Duration = Duration::from_millis(50);
 const WARM_UP: Duration = Duration::from_secs(10);
 /// A page, or a refusal before the hash, takes the backend so long.
 const CHEAP: Duration = Duration::from_millis(12);
+/// So long a request waits for a slot, as in the gateway; then its browser is sent back to wait.
+const BUFFER_PATIENCE: Duration = Duration::from_secs(15);
 /// Whoever sees an error tries again within this time, twice as late at most.
 const RELOAD: Duration = Duration::from_secs(2);
 /// Whoever has mistyped, or gets a fresh form, types again for so long.
@@ -35,6 +37,8 @@ enum Event {
     Reload(Pupil),
     /// A cheap answer.
     Cheap(u32),
+    /// The gated page.
+    Page(u32),
     /// The policy asked for it.
     Later(u64),
 }
@@ -107,7 +111,12 @@ impl<'a> World<'a> {
         let numbers = 0..u32::try_from(people.len()).unwrap_or(u32::MAX);
         let arrivals = people.iter().map(|p| p.came).zip(numbers).collect();
         let schools = people.iter().map(|person| person.school).collect();
-        let policy = Box::new(Einlass::new(pool, &scenario.fleet, schools, rng.u64(..)));
+        let mut fleet = scenario.fleet.clone();
+        for (from, until) in &mut fleet.apart {
+            *from += WARM_UP;
+            *until += WARM_UP;
+        }
+        let policy = Box::new(Einlass::new(pool, &fleet, schools, rng.u64(..)));
         Self {
             pool,
             longest: scenario.longest + WARM_UP,
@@ -161,8 +170,11 @@ impl<'a> World<'a> {
             Event::Tick => self.tick(),
             Event::Poll(pupil, number) => {
                 let person = &self.people[pupil as usize];
-                if person.state == State::Waiting && person.poll == number {
+                let (state, current) = (person.state, person.poll == number);
+                if state == State::Waiting && current {
                     self.poll(pupil);
+                } else if state == State::Buffered && current {
+                    self.lose_patience(pupil);
                 }
             }
             Event::Typed(pupil) => {
@@ -172,6 +184,7 @@ impl<'a> World<'a> {
             }
             Event::Reload(pupil) => self.submit(pupil),
             Event::Cheap(login) => self.answered(login, Verdict::Neutral),
+            Event::Page(login) => self.answered(login, Verdict::Page),
             Event::Later(token) => {
                 self.policy.later(self.now, token, &mut self.effects);
                 self.settle();
@@ -198,6 +211,14 @@ impl<'a> World<'a> {
         };
         self.tell(pupil, told);
         self.settle();
+    }
+
+    fn lose_patience(&mut self, pupil: Pupil) {
+        if self.policy.lose_patience(pupil) {
+            self.record.buffered(BUFFER_PATIENCE);
+            let after = RELOAD.mul_f64(self.rng.f64());
+            self.plan_poll(pupil, after);
+        }
     }
 
     /// Carries out what followed from a decision, until nothing follows any more.
@@ -240,7 +261,11 @@ impl<'a> World<'a> {
             }
             Told::Buffered => {
                 self.set(pupil, State::Buffered);
-                self.people[pupil as usize].buffered = now;
+                let person = &mut self.people[pupil as usize];
+                person.buffered = now;
+                person.poll = person.poll.wrapping_add(1);
+                let event = Event::Poll(pupil, person.poll);
+                self.wheel.add(now + BUFFER_PATIENCE, event);
             }
             Told::Held(time) => self.plan_poll(pupil, time),
             Told::Wait { after, promise } => self.wait(pupil, after, promise),
@@ -316,7 +341,8 @@ impl<'a> World<'a> {
         let page = matches!(self.pool.admission.gate, Gate::Page { .. })
             && !self.people[pupil as usize].has_page;
         if page || self.rng.f64() < backend.refused {
-            self.wheel.add(self.now + CHEAP, Event::Cheap(number));
+            let event = if page { Event::Page(number) } else { Event::Cheap(number) };
+            self.wheel.add(self.now + CHEAP, event);
             return;
         }
         let full = backend
@@ -360,7 +386,7 @@ impl<'a> World<'a> {
                 self.record.served(school);
                 self.end(pupil, State::In);
             }
-            Verdict::Neutral => {
+            Verdict::Neutral | Verdict::Page => {
                 let typing = match self.pool.admission.gate {
                     Gate::Page { typing } => typing,
                     Gate::Submit => TYPE_AGAIN,

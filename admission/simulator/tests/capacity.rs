@@ -44,27 +44,9 @@ fn play(name: &str, pool: Pool, fleet: Fleet) -> PoolOutcome {
     let Outcome { mut pools, .. } = simulate(&scenario);
     let o = pools.remove(0);
     println!(
-        "{name:40} in {}/{} end {:6.1} used {:.3} settled {:.3} least {:.3} after {:?} slow p50 {:.2} p99 {:.2} max {:.1} buffer p50 {:.2} p99 {:.2} most {} jain {:?} cover {:.3} of {} ratio {:.2} up {}/{} errors {}",
-        o.admitted,
-        o.came,
-        o.ended,
-        o.used,
-        o.used_settled,
-        o.used_least,
-        o.settled_after,
-        o.slowdown.p50,
-        o.slowdown.p99,
-        o.slowdown.max,
-        o.buffered.p50,
-        o.buffered.p99,
-        o.most_in_flight,
-        o.jain,
-        o.covered,
-        o.promises,
-        o.eta_ratio,
-        o.revised_up,
-        o.polls,
-        o.errors,
+        "{name:30} {}/{} end {:5.1} used {:.3} {:.3} least {:.3} after {:.1?} slow {:.2} {:.2} buf {:.2} {:.2} jain {:.3?} cover {:.2} of {} ratio {:.2} up {:.3} err {}",
+        o.admitted, o.came, o.ended, o.used, o.used_settled, o.used_least, o.settled_after, o.slowdown.p50, o.slowdown.p99,
+        o.buffered.p50, o.buffered.p99, o.jain, o.covered, o.promises, o.eta_ratio, o.revised_up as f64 / o.polls.max(1) as f64, o.errors,
     );
     if std::env::var("SERIES").is_ok_and(|n| name.contains(&n)) {
         for (i, s) in o.series.iter().enumerate() {
@@ -154,7 +136,8 @@ fn no_shows() {
         p.waves[0].no_shows = Steps::constant(share);
         play(&format!("no shows {share}"), p.clone(), Fleet::default());
         p.admission.gate = einlass_simulator::Gate::Page { typing: secs(6.0) };
-        play(&format!("no shows {share} page"), p, Fleet::default());
+        play(&format!("no shows {share} page"), p.clone(), Fleet::default());
+        play(&format!("no shows {share} page fleet"), p, Fleet { skew: vec![3.0, 2.0, 1.0], ..Fleet::default() });
     }
 }
 

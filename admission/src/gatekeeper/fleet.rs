@@ -247,8 +247,25 @@ impl<W> Fleet<W> {
                 self.events.latencies.push(micros);
             }
             Verdict::Hashed(_) | Verdict::Neutral => {}
+            Verdict::Page => self.events.pages = self.events.pages.saturating_add(1),
             Verdict::Lost => self.events.losses = self.events.losses.saturating_add(1),
         }
+    }
+
+    /// Somebody with a pass logs in.
+    pub(super) fn typed(&mut self) {
+        self.events.typed = self.events.typed.saturating_add(1);
+    }
+
+    /// Gated pages over the whole room that the pacer does not know yet, if the other gateways serve
+    /// as many for their part.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small non-negative number"
+    )]
+    pub(super) fn pages_untold(&self) -> u64 {
+        (f64::from(self.events.pages) / self.portion) as u64
     }
 
     /// The ledger may not know how far this school is.
@@ -447,6 +464,9 @@ impl<W> Gatekeeper<W> {
             fleet.portion = portion(fleet.share, cap);
         }
         fleet.set_mode(now, Mode::Frozen);
+        // Where there are more gateways than slots, or a slot was just changing hands, some have
+        // none. Whoever waits there must not wait until the ledger is back.
+        fleet.share = fleet.share.max(1);
         fleet.pacer = false;
         fleet.must_merge = true;
         self.conductor
@@ -670,6 +690,8 @@ impl<W> Gatekeeper<W> {
                     fleet.events.latencies.extend(told.events.latencies);
                     fleet.events.arrived.extend(told.events.arrived);
                     fleet.events.losses += told.events.losses;
+                fleet.events.pages += told.events.pages;
+                fleet.events.typed += told.events.typed;
                 }
             }
         }
@@ -754,8 +776,10 @@ impl<W> Gatekeeper<W> {
         for events in conduct.events {
             for micros in events.latencies {
                 let latency = Duration::from_micros(micros.into());
-                self.conductor.ended(Verdict::Hashed(latency));
+                self.conductor.ended(now, Verdict::Hashed(latency));
             }
+            self.conductor.served(now, events.pages.into());
+            self.conductor.typed(now, events.typed.into());
             self.conductor.lost(events.losses);
             for turn in events.arrived {
                 self.conductor.arrived(turn);

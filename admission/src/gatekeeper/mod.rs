@@ -31,6 +31,9 @@ pub struct Settings {
     pub closed: bool,
     /// The pacer decides and reports, and holds nobody.
     pub observe: bool,
+    /// What needs a turn is the login page: tickets enter with a page that costs nearly nothing, and
+    /// the logins follow with passes.
+    pub page_gate: bool,
     /// Ceiling in logins per second.
     pub ceiling: Option<f64>,
     /// How long a ticket is believed.
@@ -141,6 +144,8 @@ impl<W> Gatekeeper<W> {
         let open = self.door() == Door::Open && self.waiting == 0 && self.has_token();
         let claiming = self.fleet.as_ref().map_or(0, Fleet::claiming);
         let free = self.buffer.free();
+        let pages = self.fleet.as_ref().map_or(0, Fleet::pages_untold);
+        let open = open && self.conductor.has_room_to_type(now, pages);
         if open && u64::from(free) > coming + claiming && self.buffer.try_take() {
             self.spend_token();
             return Straight::Go;
@@ -230,7 +235,14 @@ impl<W> Gatekeeper<W> {
             return Err(Refusal::Used);
         }
         self.look_at_clock(now);
-        Ok(self.take_or_wait(Turn(0), None, waiter))
+        match &mut self.fleet {
+            Some(fleet) if !fleet.conducts_alone() => fleet.typed(),
+            _ => self.conductor.typed(now, 1),
+        }
+        // Where pages are gated everybody comes with a pass, and a page must not wait behind them:
+        // nobody would be typing when they are through.
+        let place = if self.settings.page_gate { u64::MAX } else { 0 };
+        Ok(self.take_or_wait(Turn(place), None, waiter))
     }
 
     /// Uses up a ticket whose turn has come without taking a slot: its login has to be typed again.
@@ -304,14 +316,14 @@ impl<W> Gatekeeper<W> {
     pub fn finish(&mut self, now: Duration, verdict: Verdict) -> Grant<W> {
         self.look_at_clock(now);
         self.buffer.give_back();
-        self.tell_pacer(verdict);
+        self.tell_pacer(now, verdict);
         self.grant()
     }
 
     /// A login has been under way for longer than [`Gatekeeper::overdue_after`]: it is lost, though
     /// its slot is still in use.
     pub fn overdue(&mut self) {
-        self.tell_pacer(Verdict::Lost);
+        self.tell_pacer(Duration::ZERO, Verdict::Lost);
     }
 
     /// How long a login may be under way before it counts as lost; `None` while nobody can say.
@@ -319,10 +331,10 @@ impl<W> Gatekeeper<W> {
         self.conductor.overdue_after()
     }
 
-    fn tell_pacer(&mut self, verdict: Verdict) {
+    fn tell_pacer(&mut self, now: Duration, verdict: Verdict) {
         match &mut self.fleet {
             Some(fleet) if !fleet.conducts_alone() => fleet.ended(verdict),
-            _ => self.conductor.ended(verdict),
+            _ => self.conductor.ended(now, verdict),
         }
     }
 

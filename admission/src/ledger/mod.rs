@@ -89,6 +89,12 @@ pub struct Events {
     /// Logins that were lost.
     #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
     pub losses: u32,
+    /// Gated pages that were served.
+    #[serde(rename = "g", default, skip_serializing_if = "is_zero")]
+    pub pages: u32,
+    /// Logins of those who had such a page.
+    #[serde(rename = "t", default, skip_serializing_if = "is_zero")]
+    pub typed: u32,
     /// Turns that came and entered the buffer.
     #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
     pub arrived: Vec<Turn>,
@@ -97,7 +103,8 @@ pub struct Events {
 impl Events {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.latencies.is_empty() && self.arrived.is_empty() && self.losses == 0
+        self.latencies.is_empty() && self.arrived.is_empty()
+            && (self.losses, self.pages, self.typed) == (0, 0, 0)
     }
 }
 
@@ -155,6 +162,9 @@ pub struct Notice {
     /// What the pacer has learnt.
     #[serde(rename = "y", default)]
     pub memory: Memory,
+    /// Pupils who have a gated login page in front of them.
+    #[serde(rename = "t", default)]
+    pub typing: u64,
 }
 
 /// What the pacer needs; only it gets this.

@@ -39,6 +39,8 @@ const WINDOW_LATENCIES: f64 = 2.0;
 const GROWING_WINDOW: f64 = 0.4;
 /// A window with fewer samples says nothing yet.
 const SAMPLES: usize = 8;
+/// How many latencies it takes until those who end are a fair picture of those who begin.
+const COHORTS: f64 = 3.0;
 /// A window that still has not enough is given up after so many times its length.
 const PATIENCE: f64 = 4.0;
 /// How the cap grows while there is no delay: the first time, the second, then.
@@ -63,6 +65,14 @@ const CONFIRM: Duration = Duration::from_secs(15);
 const QUIET_LESSON: Duration = Duration::from_secs(10);
 /// With slower logins a dip would cost more than it brings; then only a suspicion is followed.
 const DIP_LATENCY: f64 = 0.8;
+/// What a busy window says about the pool holds so long for promises.
+const FRESH: Duration = Duration::from_secs(10);
+/// So much fewer in flight than in the window it is compared with, and what is completed must have
+/// fallen by so much of that, to prove that nothing waited.
+const FEWER: f64 = 0.88;
+const PROPORTION: f64 = 0.6;
+/// Logins by which a window's count may be off.
+const NOISE_LOGINS: f64 = 2.0;
 /// A delay above this is odd once the cap has been corrected; after so many windows of it the
 /// no-load latency is looked for.
 const ODD_DELAY: f64 = 0.35;
@@ -99,11 +109,17 @@ pub struct Adaptive {
     growth: usize,
     odd: u32,
     was_down: bool,
-    /// Cap, completed per second, and median latency of the window before.
-    before: Option<(f64, Measure)>,
+    /// What a busy window said some time ago.
+    reference: Option<Measure>,
+    /// Since when somebody has been in flight without a break.
+    busy_since: Option<Duration>,
     refresh: Duration,
     lesson: Duration,
     settled: bool,
+    /// When a busy window last said what the pool can do.
+    confirmed: Option<Duration>,
+    /// Whether that is not long ago.
+    fresh: bool,
     /// How many samples the no-load latency rests on.
     known: f64,
 }
@@ -127,10 +143,13 @@ impl Adaptive {
             growth: GROWTH.len() - 1,
             odd: 0,
             was_down: false,
-            before: None,
+            reference: None,
+            busy_since: None,
             refresh: REFRESH,
             lesson: Duration::ZERO,
             settled: false,
+            confirmed: None,
+            fresh: false,
             known: 0.0,
         }
     }
@@ -158,12 +177,15 @@ impl Adaptive {
 
     fn set(&mut self, now: Duration, cap: f64) {
         self.cap = self.clamp(cap);
-        self.settled |= self.cap() >= self.bounds.max;
+        if self.cap() >= self.bounds.max {
+            self.settled = true;
+            self.confirmed = Some(now);
+        }
         self.reopen(now);
     }
 
     /// Whether the window has enough in it to decide.
-    fn is_ripe(&self) -> bool {
+    fn is_ripe(&self, now: Duration) -> bool {
         let growing = self.growth > 0;
         let alone = self.no_load.unwrap_or(0.0);
         let shortest = match self.phase {
@@ -173,12 +195,22 @@ impl Adaptive {
         };
         let open = self.window.seconds();
         let enough = self.window.samples() >= SAMPLES || self.window.lost() >= 2.0;
-        open >= shortest && enough || open >= PATIENCE * WINDOW.max(2.0 * WINDOW_LATENCIES * alone)
+        if open >= shortest && enough && !self.has_just_begun(now) {
+            return true;
+        }
+        open >= PATIENCE * WINDOW.max(2.0 * WINDOW_LATENCIES * alone)
+    }
+
+    /// Of logins that began together the short ones end first: a median of those would be too low.
+    fn has_just_begun(&self, now: Duration) -> bool {
+        let (Some(since), Some(latency)) = (self.busy_since, self.window.median()) else {
+            return false;
+        };
+        now.saturating_sub(since).as_secs_f64() < COHORTS * latency
     }
 
     fn decide(&mut self, now: Duration) {
         let measure = self.window.measure();
-        let cap = self.cap;
         match (self.phase, self.no_load, measure.latency) {
             (_, None, Some(latency)) => self.learn_first(now, latency, &measure),
             (Phase::Dip { cap, rate, dips }, Some(alone), _) => {
@@ -194,7 +226,6 @@ impl Adaptive {
                 self.reopen(now);
             }
         }
-        self.before = Some((cap, measure));
     }
 
     /// The very first answers came under the lowest cap: so long takes a login alone.
@@ -221,6 +252,7 @@ impl Adaptive {
             // Used, but not used up: nothing to be learnt about what it can do.
             self.growth = if self.settled { 0 } else { self.growth };
             self.rate = Some(self.rate.unwrap_or(0.0).max(measure.rate));
+            self.confirm_ceiling(now, measure);
             self.reopen(now);
         } else if delay < self.idle_delay() {
             self.odd = 0;
@@ -269,7 +301,15 @@ impl Adaptive {
             self.refresh = now + REFRESH;
         }
         self.rate = Some(self.rate.unwrap_or(0.0).max(measure.rate));
+        self.confirm_ceiling(now, measure);
         self.reopen(now);
+    }
+
+    /// At the operator's ceiling the pace is known whatever else the pool could do.
+    fn confirm_ceiling(&mut self, now: Duration, measure: &Measure) {
+        if self.ceiling.is_some_and(|most| measure.rate > 0.8 * most) {
+            self.confirmed = Some(now);
+        }
     }
 
     /// Used up without a delay: it can do more.
@@ -285,6 +325,7 @@ impl Adaptive {
     fn correct(&mut self, now: Duration, measure: &Measure, alone: f64, latency: f64) {
         self.growth = 0;
         self.settled = true;
+        self.confirmed = Some(now);
         if self.completes_less(measure, latency) {
             self.teach(now, latency, alone);
         }
@@ -314,18 +355,34 @@ impl Adaptive {
         self.set(now, self.cap + weight * (wanted - self.cap));
     }
 
-    /// Whether a lower cap made the backend complete less in proportion, at the same latency: then
-    /// nothing waited there, and what looks like a delay is how long a login takes.
-    fn completes_less(&self, measure: &Measure, latency: f64) -> bool {
-        let Some((cap, before)) = self.before else {
+    /// Whether fewer in flight made the backend complete less in proportion, at the same latency:
+    /// then nothing waited there, and what looks like a delay is how long a login takes. Without
+    /// this a no-load latency that is too low would pull the cap down step by step, for ever.
+    fn completes_less(&mut self, measure: &Measure, latency: f64) -> bool {
+        let Some(before) = self.reference else {
+            self.reference = Some(*measure);
             return false;
         };
         let lower = measure.in_flight / before.in_flight.max(0.001);
+        if lower > FEWER {
+            if lower > 1.0 / FEWER {
+                self.reference = Some(*measure);
+            }
+            return false;
+        }
         let less = measure.rate / before.rate.max(0.001);
         let same = before
             .latency
             .is_some_and(|before| (latency / before - 1.0).abs() < 0.1);
-        self.cap < 0.85 * cap && lower < 0.85 && less < lower + 0.08 && same
+        // Of a few logins one more or less is no sign.
+        let few = measure.samples.min(before.samples).max(1);
+        let noise = NOISE_LOGINS / few as f64;
+        let proven = same && less < 1.0 - PROPORTION * (1.0 - lower) - noise;
+        let refuted = less > 1.0 - 0.5 * PROPORTION * (1.0 - lower);
+        if proven || refuted {
+            self.reference = Some(*measure);
+        }
+        proven
     }
 
     /// Nothing waits there, so all of it is how long a login takes: the first few samples said that
@@ -404,9 +461,14 @@ impl Pacer for Adaptive {
             self.growth = 1;
             self.cap = self.clamp(self.cap * CUT);
             self.rate = self.rate.map(|rate| rate * CUT);
-            self.before = None;
+            self.reference = None;
             self.window = Window::opening(now);
         } else {
+            if inputs.in_flight == 0 {
+                self.busy_since = None;
+            } else {
+                self.busy_since.get_or_insert(now);
+            }
             let scale = 1.0 / inputs.portion.clamp(0.001, 1.0);
             self.window.add(
                 now,
@@ -416,17 +478,19 @@ impl Pacer for Adaptive {
                 f64::from(inputs.in_flight) * scale,
                 f64::from(self.cap()),
             );
-            if self.is_ripe() {
+            if self.is_ripe(now) {
                 self.decide(now);
             }
         }
+        let fresh = |at: Duration| now.saturating_sub(at) < FRESH;
+        self.fresh = self.confirmed.is_some_and(fresh);
         Outputs {
             cap: self.cap(),
             capacity: self.capacity(),
             overdue_after: self
                 .no_load
                 .map(|alone| Duration::from_secs_f64(OVERDUE * alone)),
-            settled: self.settled,
+            settled: self.fresh,
         }
     }
 
@@ -439,6 +503,7 @@ impl Pacer for Adaptive {
             no_load: self.no_load,
             cap: self.settled.then_some(cap),
             rate: self.rate,
+            fresh: self.fresh,
         }
     }
 
@@ -450,8 +515,9 @@ impl Pacer for Adaptive {
             self.growth = 0;
             self.settled = true;
         }
+        self.confirmed = memory.fresh.then_some(now);
         self.phase = Phase::Steady;
-        self.before = None;
+        self.reference = None;
         self.refresh = now + REFRESH;
         self.lesson = now;
         self.window = Window::opening(now);
@@ -459,10 +525,11 @@ impl Pacer for Adaptive {
 
     fn restart(&mut self, now: Duration, memory: &Memory) {
         self.resume(now, memory);
+        self.confirmed = None;
         if let Some(cap) = memory.cap {
             self.cap = self.clamp(cap * CUT);
             self.growth = 1;
+            self.rate = memory.no_load.map(|alone| self.cap / alone);
         }
-        self.rate = None;
     }
 }

@@ -19,6 +19,8 @@ pub enum Verdict {
     /// Nothing was sent, or the backend refused before the hash (a stale form, too many tries). It
     /// says nothing about the backend's speed.
     Neutral,
+    /// A gated login page was fetched: its login comes when somebody has typed.
+    Page,
     /// The backend said that it is overloaded, or gave no answer.
     Lost,
 }
@@ -79,6 +81,9 @@ pub struct Memory {
     /// Logins per second that were completed with it.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
+    /// A busy window has confirmed that not long ago.
+    #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
 }
 
 /// Decides how many logins may be in flight. Pure: time is passed in.

@@ -246,6 +246,7 @@ impl Play {
         let settings = Settings {
             closed: false,
             observe: false,
+            page_gate: false,
             ceiling: None,
             ticket_lifetime: Duration::from_hours(1),
             pass_tries: 3,

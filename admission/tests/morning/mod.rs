@@ -229,6 +229,7 @@ impl Morning {
         let settings = Settings {
             closed: false,
             observe: false,
+            page_gate: false,
             ceiling: self.ceiling,
             ticket_lifetime: Duration::from_hours(2),
             pass_tries: 3,
