@@ -23,6 +23,8 @@ pub struct Admission {
     pub gate: Option<Gate>,
     /// How long somebody types who has been given the login page: 0 s to 5 min. Default: 10 s.
     pub typing: Option<Duration>,
+    /// Nothing is known of the backends: no gateway has measured them on an earlier day. Default: false.
+    pub first_day: Option<bool>,
 }
 
 /// Who sets the cap on logins in flight.
@@ -54,6 +56,7 @@ impl Admission {
             hold: self.hold.or(general.hold),
             gate: self.gate.or(general.gate),
             typing: self.typing.or(general.typing),
+            first_day: self.first_day.or(general.first_day),
         }
     }
 }
@@ -82,6 +85,7 @@ pub(super) fn read(mut section: Section<'_, '_>) -> Admission {
         hold: section.take_optional("hold", &settings::HOLD.range),
         gate: gate.map(|gate| gate.value),
         typing: section.take_optional("typing", &settings::TYPING),
+        first_day: section.take_bool("first_day"),
     };
     section.finish();
     admission

@@ -52,9 +52,12 @@ fn make(region: &str, mut section: Section<'_, '_>) -> Vec<School> {
     let count = section.take_optional("count", &settings::SCHOOLS);
     let place = section.place_of("pupils");
     let (least, most) = if section.is_list("pupils") {
+        let mistakes = section.report().count();
         let written = section.take_scalars("pupils", &settings::PUPILS.range);
+        let sound = section.report().count() == mistakes;
         match written.unwrap_or_default()[..] {
             [least, most] if least <= most => (least, most),
+            _ if !sound => (1, 1),
             _ => {
                 let problem = Problem::new("`pupils` must name the least and the most of a school")
                     .help("write [200, 1400], or one number for all of them");
