@@ -90,9 +90,8 @@ impl Default for Admission {
 }
 
 pub(crate) fn read(mut section: Section<'_, '_>) -> Admission {
-    let in_flight = read_in_flight(section.take_section_like("in_flight", IN_FLIGHT_FORM));
     let admission = Admission {
-        in_flight,
+        in_flight: take_in_flight(&mut section),
         logins_per_second: section.take_optional("logins_per_second", &settings::LOGINS_PER_SECOND),
         mode: section
             .take_text(
@@ -112,7 +111,9 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Admission {
     admission
 }
 
-fn read_in_flight(mut section: Section<'_, '_>) -> InFlight {
+/// `in_flight`: the bounds, or their defaults.
+pub(crate) fn take_in_flight(section: &mut Section<'_, '_>) -> InFlight {
+    let mut section = section.take_section_like("in_flight", IN_FLIGHT_FORM);
     let min = section.take_optional("min", &settings::IN_FLIGHT_RANGE);
     let max = section.take_optional("max", &settings::IN_FLIGHT_RANGE);
     let bounds = match (min, max) {
