@@ -5,7 +5,7 @@
 # Run as it was built: `cargo run --package` would choose other features and build the dependencies once more.
 DEMO ?= $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
-.PHONY: fleet-tools help demo compare fairness memory test unit format-check clippy doc doctest deny audit fuzz-fleet bench fmt release clean build-tools test-tools browser
+.PHONY: fleet-tools help demo simulate compare fairness memory test unit format-check clippy doc doctest deny audit fuzz-fleet bench fmt release clean build-tools test-tools browser
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -27,6 +27,11 @@ fairness: build-tools    ## small and large schools in one room: equal waits, no
 memory: build-tools    ## fifty thousand wait and poll: what each costs the gateway; about two minutes
 	cargo build --workspace --bins
 	$(DEMO) memory --markdown deploy/handbook/memory.md
+
+simulate: build-tools    ## rehearse the morning of 11 January 2021 in virtual time, with a report to open in a browser; about a minute
+	cargo build --package einlass --bin einlass
+	$(dir $(DEMO))einlass simulate --scenario benches/scenarios/january_2021.toml --html $(dir $(DEMO))january_2021.html
+	@echo "Open $(dir $(DEMO))january_2021.html in a browser"
 
 test: format-check clippy doc deny doctest unit    ## everything that must be right before a commit is kept
 

@@ -1,5 +1,4 @@
 //! A scenario says what a configuration cannot know; every mistake in it has a place.
-
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::time::Duration;
@@ -349,7 +348,7 @@ fn every_scenario_of_the_benches_can_be_read() {
         let files = std::fs::read_dir(folder).unwrap();
         let files = files.map(|file| file.unwrap().path());
         let scenarios = files.filter(|file| file.extension().is_some_and(|it| it == "toml"));
-        let scenarios: Vec<_> = scenarios.map(|file| load(&file, None).unwrap()).collect();
+        let scenarios: Vec<Scenario> = scenarios.map(|file| load(&file, None).unwrap()).collect();
         read.push(scenarios.len());
     }
     assert!(read[0] >= 12 && read[1] >= 3, "{read:?}");

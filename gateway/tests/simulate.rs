@@ -147,7 +147,11 @@ fn without_a_scenario_everybody_comes_within_five_minutes() {
     let table = text(&said.stdout);
     assert!(said.status.success(), "{}", text(&said.stderr));
     assert!(table.contains("assumed: everybody enrolled within 5 min 00 s; 1 gateway; seed 1"));
-    assert!(table.contains("north  500"), "{table}");
+    let north = table
+        .lines()
+        .find(|line| line.starts_with("  north "))
+        .unwrap();
+    assert!(north.contains(" 500  500 "), "{table}");
     assert!(!table.contains("What would change"));
 }
 
@@ -161,6 +165,31 @@ fn a_scenario_with_schools_of_its_own_needs_no_configuration() {
     assert!(text(&said.stdout).contains("8 cores (guessed: 8 for each backend)"));
     let said = folder.simulate(&[]);
     assert_eq!(said.status.code(), Some(2));
+}
+
+#[test]
+fn every_scenario_of_the_benches_is_a_morning() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/scenarios");
+    for folder in [folder.to_owned(), format!("{folder}/fresh")] {
+        for file in fs::read_dir(folder).unwrap() {
+            let file = file.unwrap().path();
+            if file.is_file() {
+                let scenario = einlass_config::scenario::load(&file, None).unwrap();
+                let morning = einlass::simulate::morning(None, &scenario).unwrap();
+                let came = morning
+                    .scenario
+                    .pools
+                    .iter()
+                    .all(|pool| !pool.waves.is_empty());
+                assert!(came, "{}", file.display());
+                let guessed = morning
+                    .assumed
+                    .iter()
+                    .any(|sentence| sentence.contains("guessed"));
+                assert!(!guessed, "{:?}", morning.assumed);
+            }
+        }
+    }
 }
 
 #[test]

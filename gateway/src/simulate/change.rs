@@ -45,7 +45,6 @@ fn raise(pool: &mut Pool, most_in_flight: u32) {
     match &mut pool.admission.policy {
         Policy::Fixed { cap } => *cap = cap.saturating_mul(2),
         Policy::Adaptive { max, .. } if most_in_flight >= *max => *max = max.saturating_mul(2),
-        // A configuration knows no others.
         _ => {}
     }
 }

@@ -18,10 +18,9 @@ const HASH: std::time::Duration = std::time::Duration::from_millis(250);
 /// A morning that can be played.
 #[derive(Clone, Debug)]
 pub struct Morning {
-    /// For the simulator.
+    /// What the simulator plays.
     pub scenario: Scenario,
-    /// What neither the configuration nor the scenario says, and what therefore is guessed; and what is assumed, in
-    /// sentences.
+    /// In sentences: what the scenario assumes, and what is guessed because nobody says it.
     pub assumed: Vec<String>,
 }
 
@@ -55,6 +54,10 @@ pub fn morning(config: Option<&Config>, scenario: &scenario::Scenario) -> Result
         });
     }
     let mut assumed = assumed.sentences();
+    let mut observed = config.into_iter().flat_map(|config| &config.regions);
+    if observed.any(|region| region.admission.mode == einlass_config::Mode::Observe) {
+        assumed.push("regions that only observe are played as if they were adaptive".to_owned());
+    }
     let closed: Vec<_> = closed.into_iter().map(|draft| draft.name).collect();
     if !closed.is_empty() {
         assumed.push(format!("not played, closed: {}", closed.join(", ")));
@@ -171,10 +174,7 @@ impl Assumed {
         let sentence = |alike: Alike| {
             let mut names = alike.regions;
             if alike.own_servers > 0 {
-                names.push(super::words::count(
-                    alike.own_servers,
-                    "school's own server",
-                ));
+                names.push(super::words::count(alike.own_servers, "own server"));
             }
             format!("{}: {}", names.join(", "), alike.what)
         };

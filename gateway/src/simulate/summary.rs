@@ -73,8 +73,9 @@ fn one(pool: &Pool, outcome: &PoolOutcome) -> PoolSummary {
 
 fn queue_empty_at(pool: &Pool, outcome: &PoolOutcome) -> Option<f64> {
     let mean = pool.backend.hash.as_secs_f64() * (pool.backend.spread.powi(2) / 2.0).exp();
+    let ceiling = pool.admission.ceiling.unwrap_or(f64::INFINITY);
     let waits = |second: &einlass_simulator::Second| {
-        let work = f64::from(second.cores) / mean;
+        let work = (f64::from(second.cores) / mean).min(ceiling);
         f64::from(second.waiting) > work.max(2.0)
     };
     let last = outcome.series.iter().rposition(waits);

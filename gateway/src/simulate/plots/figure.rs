@@ -107,7 +107,7 @@ impl Figure {
 
     fn draw_on(&self, area: &Area<'_>) -> Result<(), Failed> {
         let (right, top) = self.ends();
-        let font = ("sans-serif", 15).into_font().color(&INK);
+        let font = ("sans-serif", 18).into_font().color(&INK);
         let mut chart = ChartBuilder::on(area)
             .margin(8)
             .margin_right(24)
