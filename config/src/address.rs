@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
+use crate::backend::Endpoint;
 use crate::report::Problem;
 
 /// An address to listen on. Port 0 lets the system choose.
@@ -15,7 +16,7 @@ pub(crate) fn listen(written: &str) -> Result<SocketAddr, Problem> {
 }
 
 /// A backend. Only addresses: a name would have to be looked up again and again, and a lookup can fail at eight.
-pub(crate) fn backend(written: &str) -> Result<SocketAddr, Problem> {
+pub(crate) fn backend(written: &str) -> Result<Endpoint, Problem> {
     const FORM: &str = r#"write address and port, as in "10.1.0.11:8080""#;
     let Ok(address) = written.parse().map(without_mapping) else {
         let message = if written.contains("://") {
@@ -37,7 +38,7 @@ pub(crate) fn backend(written: &str) -> Result<SocketAddr, Problem> {
     if address.port() == 0 {
         return Err(Problem::new("no backend can be reached at port 0").help(FORM));
     }
-    Ok(address)
+    Ok(Endpoint::Address(address))
 }
 
 /// A network, or a single address.

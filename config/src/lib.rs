@@ -27,6 +27,8 @@
 
 mod address;
 mod admission;
+mod backend;
+mod balancing;
 mod claims;
 mod config;
 mod credentials;
@@ -34,6 +36,7 @@ mod desk;
 mod edge;
 mod file;
 mod gate;
+mod health;
 mod host;
 mod host_table;
 mod mistake;
@@ -60,10 +63,13 @@ mod topology;
 mod upstream;
 
 pub use admission::{Admission, InFlight, Mode};
+pub use backend::{Backend, Endpoint, NotABackend};
+pub use balancing::Balancing;
 pub use config::{Config, load, load_str};
 pub use desk::Desk;
 pub use edge::{Certificate, Edge};
 pub use gate::{Gate, RequestMatch, RequestMatchError};
+pub use health::{Check, Health};
 pub use host::{Host, HostError, normalise};
 pub use host_table::HostTable;
 pub use ipnet::IpNet;

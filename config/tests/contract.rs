@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use einlass_config::{Admission, Config, InFlight, Mode, Platform, Upstream, load_str};
+use einlass_config::{
+    Admission, Balancing, Check, Config, Health, InFlight, Mode, Platform, Upstream, load_str,
+};
 
 /// The example that operators are shown.
 const EXAMPLE: &str = r#"
@@ -142,6 +144,32 @@ fn what_is_not_written_has_its_documented_default() {
     };
     assert_eq!(region.upstream, upstream);
     assert_eq!(Upstream::default(), upstream);
+    let balancing = Balancing {
+        max_in_flight: 1_024,
+        slow_start: Duration::from_secs(15),
+        consecutive_failures: 5,
+        success_rate: 0.7,
+        success_samples: 20,
+        silence: Duration::from_secs(2),
+        ejection: Duration::from_secs(5),
+        retry_budget: 0.1,
+    };
+    assert_eq!(region.balancing, balancing);
+    assert_eq!(Balancing::default(), balancing);
+    let health = Health {
+        check: Check::Tcp,
+        interval: Duration::from_secs(2),
+        timeout: Duration::from_secs(1),
+        rise: 2,
+        fall: 2,
+        jitter: 0.2,
+    };
+    assert_eq!(region.health, health);
+    assert_eq!(Health::default(), health);
+    assert_eq!(
+        (region.backends[0].weight, region.backends[0].drain),
+        (1, false)
+    );
 }
 
 #[test]
@@ -159,7 +187,26 @@ fn every_key_can_be_written() {
         directory = "state"
         [region.nord]
         platform = "moodle"
-        backends = ["[2001:db8::1]:8080"]
+        backends = ["[2001:db8::1]:8080", { address = "10.0.0.1:80", weight = 3, drain = true }]
+        [region.nord.balancing]
+        max_in_flight = 1
+        slow_start = "0s"
+        consecutive_failures = 1
+        success_rate = 1
+        success_samples = 1
+        silence = "500ms"
+        ejection = "1s"
+        retry_budget = 0
+        [region.nord.health]
+        kind = "http"
+        path = "/health?deep=1"
+        host = "gym.example"
+        status = 204
+        interval = "200ms"
+        timeout = "50ms"
+        rise = 1
+        fall = 100
+        jitter = 0
         [region.nord.admission]
         in_flight = { max = 2 }
         logins_per_second = 120
@@ -201,6 +248,17 @@ fn every_key_can_be_written() {
     assert_eq!(region.admission.hold, Duration::ZERO);
     assert_eq!(region.admission.max_body, 1_048_576);
     assert_eq!(region.upstream.connect_timeout, Duration::from_millis(100));
+    assert_eq!(
+        (region.backends[1].weight, region.backends[1].drain),
+        (3, true)
+    );
+    assert_eq!(region.balancing.max_in_flight, 1);
+    let check = Check::Http {
+        path: "/health?deep=1".to_owned(),
+        host: Some("gym.example".to_owned()),
+        status: 204,
+    };
+    assert_eq!(region.health.check, check);
     assert_eq!(region.gate.submit[0].to_string(), "PUT /in*");
     assert!(region.gate.page[0].matches("GET", "/in"));
 }

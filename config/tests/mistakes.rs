@@ -422,6 +422,38 @@ fn in_the_backends() {
 }
 
 #[test]
+fn in_how_backends_are_used() {
+    each([
+        (
+            "[region.a]\nbackends = [{ adress = \"10.0.0.1:80\" }]\nschool = [{ host = \"a.example\" }]",
+            "f.toml:2:13: a backend needs an `address`\nf.toml:2:15: unknown key `adress` in [region.a.backends] (did you mean `address`?)",
+        ),
+        (
+            "[region.a]\nbackends = [{ address = \"10.0.0.1:80\", weight = 0 }, 7]\nschool = [{ host = \"a.example\" }]",
+            "f.toml:2:49: `weight` must be between 1 and 1000, not 0\nf.toml:2:54: `backends` must hold addresses, not 7",
+        ),
+    ]);
+    each_in_a_region([
+        (
+            "[region.a.balancing]\nsuccess_rate = 2",
+            "f.toml:5:16: `success_rate` must be between 0 and 1, not 2",
+        ),
+        (
+            "[region.a.health]\nkind = \"htp\"",
+            "f.toml:5:8: unknown kind of check \"htp\" (did you mean `http`?)",
+        ),
+        (
+            "[region.a.health]\npath = \"/x\"",
+            "f.toml:5:8: `path` needs kind = \"http\" (a check by \"tcp\" sends nothing)",
+        ),
+        (
+            "[region.a.health]\nkind = \"http\"\npath = \"x y\"\nstatus = 99",
+            "f.toml:6:8: \"x y\" is not a path (write it as it is asked for, as in \"/health\")\nf.toml:7:10: `status` must be between 100 and 599, not 99",
+        ),
+    ]);
+}
+
+#[test]
 fn in_the_schools() {
     each([
         (

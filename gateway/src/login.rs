@@ -12,7 +12,7 @@ use pingora_core::protocols::http::client::HttpSession;
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::backends::Busy;
+use crate::backends::{Busy, Kind};
 use crate::fault::Fault;
 use crate::room::Slot;
 use crate::site::Pool;
@@ -91,6 +91,7 @@ async fn run(
     let header = match tokio::time::timeout(timeout, head).await {
         Ok(Some(header)) => header,
         lost => {
+            backend.failed();
             // The slot is freed although the backend may still be hashing: after the longest time
             // the operator allows a login, that is the smaller evil.
             drop((slot, backend));
@@ -103,12 +104,16 @@ async fn run(
             return;
         }
     };
+    backend.answered(header.status);
     // A refusal (a stale form, too many tries) comes before the hash and says nothing about it.
     if header.status.as_u16() < 400 {
         slot.answered(started.elapsed());
     }
     let left = timeout.saturating_sub(started.elapsed());
     let (body, whole) = read_ahead(&mut session, left).await;
+    if whole.is_err() {
+        backend.failed();
+    }
     drop((slot, backend));
     match whole {
         Ok(true) => {
@@ -139,22 +144,25 @@ async fn run(
     }
 }
 
-/// A fresh connection to the backend with the fewest requests in flight, or to the next if it does
-/// not answer. Connections are not reused for logins: on a reused one a backend may hang up while
+/// A fresh connection to the backend where the login costs least, or to the next if it does not
+/// answer. Connections are not reused for logins: on a reused one a backend may hang up while
 /// the request is under way, and then nobody could say whether the login was sent.
 async fn connect(connector: &Connector, pool: &Pool) -> Option<(HttpSession, Busy)> {
     let mut tried: Vec<SocketAddr> = Vec::new();
-    while let Some(backend) = pool.backends.pick(&tried) {
-        let peer = pool.backends.peer(&backend);
+    while let Some(mut backend) = pool.backends.place(Kind::Login, &tried).await {
+        let peer = pool.backends.peer(backend.address);
         match connector.get_http_session(&peer).await {
             Ok((session, _)) => {
                 backend.connected();
                 return Some((session, backend));
             }
             Err(error) => {
-                pool.backends.connect_failed(&backend);
                 tracing::warn!(pool = pool.name, backend = %backend.address, %error, "Backend not reached for a login");
                 tried.push(backend.address);
+                backend.not_connected();
+                if !pool.backends.may_retry() {
+                    return None;
+                }
             }
         }
     }

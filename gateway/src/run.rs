@@ -86,6 +86,8 @@ pub fn run(config: &Path) -> Result<(), RunError> {
     let idle: u32 = config.pools().iter().map(|p| p.upstream.max_idle).sum();
     let conf = || ServerConf {
         upstream_keepalive_pool_size: idle as usize,
+        // Tries of a request. How many there are is for each pool's retry budget to say.
+        max_retries: 4,
         ..server_conf(threads)
     };
 

@@ -104,7 +104,7 @@ impl Site {
             let live = Arc::new(Pool {
                 room: LiveRoom::new(&pool.name, clock, gatekeeper),
                 flights: Flights::default(),
-                backends: Backends::new(clock, pool.upstream.clone(), &pool.backends),
+                backends: Backends::new(clock, &pool),
                 limits: Limits {
                     hold: pool.admission.hold,
                     ticket_lifetime: pool.admission.ticket_lifetime,

@@ -61,7 +61,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
-        upstream::peer(session, context)
+        upstream::peer(session, context).await
     }
 
     async fn upstream_request_filter(
@@ -80,8 +80,9 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         header: &mut ResponseHeader,
-        _: &mut Context,
+        context: &mut Context,
     ) -> Result<()> {
+        upstream::answered(context, header.status);
         if header.status == StatusCode::SWITCHING_PROTOCOLS {
             // From here on silence is no fault: a WebSocket may have nothing to say.
             session.set_read_timeout(None);
@@ -118,10 +119,10 @@ impl ProxyHttp for Gateway {
         _: &HttpPeer,
         session: &mut Session,
         mut error: Box<Error>,
-        _: &mut Context,
+        context: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        upstream::broke_off(session, &mut error, reused);
+        upstream::broke_off(session, context, &mut error, reused);
         error
     }
 

@@ -1,0 +1,499 @@
+//! Whatever breaks among the backends of a pool, the others take over: real sockets on both sides.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
+
+#[path = "balancing/fickle.rs"]
+#[allow(unreachable_pub, dead_code, reason = "a module of a test")]
+mod fickle;
+
+mod common;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use common::{Browser, Gateway, Setup, eventually, free_address, get, post, send, try_send};
+use fickle::{Fickle, Mood};
+use hyper::StatusCode;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
+
+const GYM: &str = "gym.example";
+const QUICK: Mood = Mood::Fine(Duration::from_millis(20));
+/// Short times, so that a test sees a backend go and come back.
+const NIMBLE: &str = "[region.north.balancing]\nejection = \"1s\"\nslow_start = \"3s\"\n\
+    [region.north.health]\ninterval = \"300ms\"\ntimeout = \"300ms\"\n";
+
+async fn gateway(backends: &[SocketAddr], more: &str) -> Gateway {
+    Setup::default()
+        .region("north", backends, 400, &[(GYM, 900)], "")
+        .text(more)
+        .start()
+        .await
+}
+
+async fn state(gateway: &Gateway, backend: SocketAddr) -> String {
+    let metrics = send(gateway.desk, get("/metrics", "desk")).await.text();
+    let of = format!("einlass_backend_state{{pool=\"north\",backend=\"{backend}\",state=\"");
+    let is = metrics.lines().find_map(|line| {
+        let (state, value) = line.strip_prefix(&of)?.split_once("\"} ")?;
+        (value == "1").then(|| state.to_owned())
+    });
+    is.unwrap_or_default()
+}
+
+async fn number(gateway: &Gateway, what: &str, backend: SocketAddr) -> f64 {
+    let name = format!("einlass_backend_{what}{{pool=\"north\",backend=\"{backend}\"}}");
+    gateway.metric(&name).await
+}
+
+/// When a login began, how it was answered, and after how long.
+type Login = (Instant, Option<StatusCode>, Duration);
+
+/// Logins at a steady rate, as they come at a school's door: none waits for another.
+struct Stream {
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<Vec<JoinHandle<Login>>>,
+}
+
+impl Stream {
+    fn start(edge: SocketAddr, per_second: u32) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let task = tokio::spawn(async move {
+            let mut logins = Vec::new();
+            let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
+            while !stopped.load(Ordering::SeqCst) {
+                ticks.tick().await;
+                logins.push(tokio::spawn(async move {
+                    let began = Instant::now();
+                    let answer = try_send(edge, post("/login", GYM, "user=x")).await;
+                    let status = answer.ok().map(|answer| answer.status);
+                    (began, status, began.elapsed())
+                }));
+            }
+            logins
+        });
+        Self { stop, task }
+    }
+
+    async fn end(self) -> Vec<Login> {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut logins = Vec::new();
+        for login in self.task.await.unwrap() {
+            logins.push(login.await.unwrap());
+        }
+        logins
+    }
+}
+
+/// Three backends under a stream of logins; what breaks one of them, and what mends it. It must be
+/// out within three seconds, no login fails but those sent to it, and it comes back slowly.
+async fn breaks_and_mends<B, M>(
+    breaks: impl FnOnce(Arc<Fickle>) -> B,
+    mends: impl FnOnce(Arc<Fickle>) -> M,
+) where
+    B: Future<Output = ()>,
+    M: Future<Output = ()>,
+{
+    let backends = [
+        Fickle::start(QUICK).await,
+        Fickle::start(QUICK).await,
+        Fickle::start(QUICK).await,
+    ];
+    let addresses = backends.each_ref().map(|backend| backend.address);
+    let [bad, _one, _other] = backends.map(Arc::new);
+    let more = format!("{NIMBLE}[region.north.upstream]\nlogin_timeout = \"5s\"\n");
+    let gateway = gateway(&addresses, &more).await;
+    let stream = Stream::start(gateway.edge, 60);
+    assert!(eventually(async || bad.requests() > 20).await);
+    let before = bad.requests();
+    breaks(Arc::clone(&bad)).await;
+    let broken = Instant::now();
+    let out = async || state(&gateway, bad.address).await != "up";
+    assert!(eventually(out).await);
+    let took = broken.elapsed();
+    assert!(took < Duration::from_secs(3), "out only after {took:?}");
+    mends(Arc::clone(&bad)).await;
+    let mended = bad.requests();
+    let back = async || state(&gateway, bad.address).await == "up";
+    assert!(
+        eventually(back).await,
+        "{}",
+        state(&gateway, bad.address).await
+    );
+    let mut curve = Vec::new();
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_millis(3_500) {
+        let limit = number(&gateway, "limit_requests", bad.address).await;
+        let in_flight = number(&gateway, "in_flight_requests", bad.address).await;
+        curve.push((started.elapsed().as_millis(), in_flight, limit));
+        assert!(in_flight <= limit, "{curve:?}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    println!("out after {took:?}; back (ms, in flight, bound): {curve:?}");
+    let logins = stream.end().await;
+    let failed = logins
+        .iter()
+        .filter(|(_, status, _)| *status != Some(StatusCode::OK));
+    let failed = failed.count();
+    let sent = mended.saturating_sub(before) + 2;
+    assert!(
+        failed <= sent,
+        "{failed} logins failed, {sent} were sent to the bad one"
+    );
+    assert!(bad.requests() > mended, "it works again");
+}
+
+async fn says(text: &'static [u8]) {
+    let breaks = async |bad: Arc<Fickle>| bad.set(Mood::Says(text));
+    breaks_and_mends(breaks, async |bad: Arc<Fickle>| bad.set(QUICK)).await;
+}
+
+#[tokio::test]
+async fn a_backend_whose_port_refuses_is_left_out_and_comes_back() {
+    let breaks = async |bad: Arc<Fickle>| bad.stop();
+    breaks_and_mends(breaks, async |bad: Arc<Fickle>| bad.start_again().await).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_never_answers_is_left_out_and_comes_back() {
+    let breaks = async |bad: Arc<Fickle>| bad.set(Mood::Silent);
+    breaks_and_mends(breaks, async |bad: Arc<Fickle>| bad.set(QUICK)).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_answers_503_is_left_out_and_comes_back() {
+    says(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn a_backend_that_answers_502_is_left_out_and_comes_back() {
+    says(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn a_backend_that_answers_garbage_is_left_out_and_comes_back() {
+    says(b"this is not HTTP\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn a_backend_that_answers_half_a_header_is_left_out_and_comes_back() {
+    says(b"HTTP/1.1 200 O").await;
+}
+
+#[tokio::test]
+async fn a_backend_with_a_wrong_length_is_left_out_and_comes_back() {
+    says(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nwhat").await;
+}
+
+#[tokio::test]
+async fn a_backend_that_closes_in_the_middle_is_left_out_and_comes_back() {
+    says(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf").await;
+}
+
+#[tokio::test]
+async fn a_backend_that_swallows_connections_costs_no_login() {
+    // Nobody accepts, and the queue of the port is full: further connects hang.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let hole = socket.listen(1).unwrap();
+    let address = hole.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(stream) =
+        tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await
+    {
+        queue.push(stream.unwrap());
+    }
+    let fine = Fickle::start(QUICK).await;
+    let gateway = gateway(&[address, fine.address], NIMBLE).await;
+    let stream = Stream::start(gateway.edge, 40);
+    let out = async || state(&gateway, address).await == "down";
+    let began = Instant::now();
+    assert!(eventually(out).await);
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    let logins = stream.end().await;
+    assert!(
+        logins
+            .iter()
+            .all(|(_, status, _)| *status == Some(StatusCode::OK))
+    );
+}
+
+#[tokio::test]
+async fn a_backend_that_becomes_thirty_times_slower_gets_little() {
+    let slow = Fickle::start(QUICK).await;
+    let others = [Fickle::start(QUICK).await, Fickle::start(QUICK).await];
+    let addresses = [slow.address, others[0].address, others[1].address];
+    let gateway = gateway(&addresses, NIMBLE).await;
+    let stream = Stream::start(gateway.edge, 100);
+    assert!(eventually(async || slow.requests() > 50).await);
+    slow.set(Mood::Fine(Duration::from_millis(600)));
+    // Answers that were under way are not the slow ones yet.
+    let (before, all) = (slow.requests(), others[0].requests() + others[1].requests());
+    let many = async || others[0].requests() + others[1].requests() > all + 300;
+    assert!(eventually(many).await);
+    let (slow, all) = (
+        slow.requests() - before,
+        others[0].requests() + others[1].requests() - all,
+    );
+    println!("{slow} of {}", slow + all);
+    assert!(slow * 10 < all, "{slow} of {}", slow + all);
+    let logins = stream.end().await;
+    assert!(
+        logins
+            .iter()
+            .all(|(_, status, _)| *status == Some(StatusCode::OK))
+    );
+}
+
+#[tokio::test]
+async fn the_last_backend_is_never_left_out() {
+    let no = Mood::Says(b"HTTP/1.1 503 No\r\nContent-Length: 7\r\n\r\nits own");
+    let backends = [Fickle::start(no).await, Fickle::start(no).await];
+    let gateway = gateway(&[backends[0].address, backends[1].address], NIMBLE).await;
+    for _ in 0..60 {
+        let answer = send(gateway.edge, get("/", GYM)).await;
+        assert_eq!(answer.text(), "its own", "it is the platform that says so");
+    }
+    let out = async || {
+        let states = [
+            state(&gateway, backends[0].address).await,
+            state(&gateway, backends[1].address).await,
+        ];
+        let up = states.iter().filter(|state| *state == "up").count();
+        assert!(up >= 1, "{states:?}");
+        up == 1
+    };
+    assert!(eventually(out).await);
+}
+
+#[tokio::test]
+async fn logins_follow_the_speed_of_the_backends() {
+    const WORKERS: usize = 2;
+    let mut backends = Vec::new();
+    for ms in [60, 60, 60, 120] {
+        let mood = Mood::Fine(Duration::from_millis(ms));
+        backends.push(Fickle::with_workers(mood, WORKERS).await);
+    }
+    let addresses: Vec<SocketAddr> = backends.iter().map(|b| b.address).collect();
+    let gateway = gateway(&addresses, "").await;
+    // Sixteen pupils, one after the other each: all workers are busy, nearly always.
+    let edge = gateway.edge;
+    let crowd: Vec<_> = (0..16)
+        .map(|_| {
+            tokio::spawn(async move {
+                for _ in 0..40 {
+                    let answer = send(edge, post("/login", GYM, "user=x")).await;
+                    assert_eq!(answer.status, StatusCode::OK);
+                }
+            })
+        })
+        .collect();
+    for pupil in crowd {
+        pupil.await.unwrap();
+    }
+    let got: Vec<usize> = backends.iter().map(Fickle::posts).collect();
+    let all: usize = got.iter().sum();
+    assert_eq!(all, 640, "none was sent twice");
+    let share = got[3] as f64 / all as f64 * 7.0;
+    println!("{got:?}: the slow one got {share:.3} of what is its due");
+    assert!((0.8..=1.2).contains(&share), "{got:?}");
+}
+
+#[tokio::test]
+async fn weights_and_draining_are_followed() {
+    let backends = [
+        Fickle::start(QUICK).await,
+        Fickle::start(QUICK).await,
+        Fickle::start(QUICK).await,
+    ];
+    let [one, three, drained] = backends.each_ref().map(|backend| backend.address);
+    let text = format!(
+        "[region.north]\nbackends = [\"{one}\", {{ address = \"{three}\", weight = 3 }}, \
+         {{ address = \"{drained}\", drain = true }}]\nadmission.in_flight = {{ max = 400 }}\n\
+         [[region.north.school]]\nhost = \"{GYM}\"\n"
+    );
+    let gateway = Setup::default().text(&text).start().await;
+    assert_eq!(state(&gateway, drained).await, "draining");
+    let edge = gateway.edge;
+    let crowd: Vec<_> = (0..16)
+        .map(|_| {
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    send(edge, post("/login", GYM, "user=x")).await;
+                }
+            })
+        })
+        .collect();
+    for pupil in crowd {
+        pupil.await.unwrap();
+    }
+    let got: Vec<usize> = backends.iter().map(Fickle::posts).collect();
+    assert_eq!(got[2], 0);
+    let times = got[1] as f64 / got[0] as f64;
+    assert!((2.0..=4.5).contains(&times), "{got:?}");
+}
+
+#[tokio::test]
+async fn a_backend_that_fails_its_check_is_left_out_although_it_answers() {
+    let backends = [Fickle::start(QUICK).await, Fickle::start(QUICK).await];
+    let [ill, well] = backends.each_ref().map(|backend| backend.address);
+    let more = "[region.north.health]\nkind = \"http\"\npath = \"/health\"\n\
+        interval = \"200ms\"\n";
+    let gateway = gateway(&[ill, well], more).await;
+    assert!(eventually(async || state(&gateway, ill).await == "up").await);
+    backends[0].set(Mood::Ill);
+    assert!(eventually(async || state(&gateway, ill).await == "down").await);
+    let before = backends[0].requests();
+    for _ in 0..20 {
+        assert_eq!(
+            send(gateway.edge, get("/", GYM)).await.text(),
+            well.to_string()
+        );
+    }
+    assert_eq!(backends[0].requests(), before);
+    backends[0].set(QUICK);
+    assert!(eventually(async || state(&gateway, ill).await == "up").await);
+}
+
+#[tokio::test]
+async fn while_no_backend_passes_the_room_keeps_the_places_and_opens_by_itself() {
+    let backend = Fickle::start(QUICK).await;
+    let more = "[region.north.health]\nkind = \"http\"\npath = \"/health\"\n\
+        interval = \"200ms\"\n";
+    let gateway = gateway(&[backend.address], more).await;
+    backend.set(Mood::Ill);
+    let down = async || gateway.metric("einlass_pool_down{pool=\"north\"}").await > 0.0;
+    assert!(eventually(down).await);
+    let mut browser = Browser::new(gateway.edge, GYM);
+    let answer = browser.post("/login", "user=x").await;
+    assert_eq!(answer.location(), "/_einlass/wait");
+    let held = browser.until("held").await;
+    assert!(
+        held["message"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty())
+    );
+    let began = Instant::now();
+    let page = send(gateway.edge, get("/", GYM)).await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(began.elapsed() < Duration::from_secs(1));
+    assert_eq!(backend.posts(), 0);
+    backend.set(QUICK);
+    browser.until("ready").await;
+    assert_eq!(browser.enter().await.status, StatusCode::OK);
+    assert_eq!(backend.posts(), 1);
+}
+
+/// Answers the first request on each connection and hangs up on the second.
+async fn once_and_no_more() -> (SocketAddr, Arc<std::sync::atomic::AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&seen);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let counted = Arc::clone(&counted);
+            tokio::spawn(async move {
+                if fickle::read(&mut stream).await.is_some() {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                    stream.write_all(answer).await.unwrap();
+                    if fickle::read(&mut stream).await.is_some() {
+                        counted.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn only_what_changes_nothing_is_asked_for_again_on_a_fresh_connection() {
+    let (address, seen) = once_and_no_more().await;
+    let gateway = gateway(&[address], "").await;
+    assert_eq!(send(gateway.edge, get("/", GYM)).await.text(), "ok");
+    // The connection is kept, and closed under the next request.
+    assert_eq!(send(gateway.edge, get("/", GYM)).await.text(), "ok");
+    assert_eq!(seen.load(Ordering::SeqCst), 3);
+    assert!(
+        gateway
+            .metric("einlass_retries_total{pool=\"north\"}")
+            .await
+            > 0.0
+    );
+    let answer = send(gateway.edge, post("/save", GYM, "text=x")).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(seen.load(Ordering::SeqCst), 4, "it was sent once");
+    assert_eq!(state(&gateway, address).await, "up", "it is nobody's fault");
+}
+
+#[tokio::test]
+async fn without_a_budget_there_is_no_second_try() {
+    let fine = Fickle::start(QUICK).await;
+    let dead: Vec<SocketAddr> = (0..2).map(|_| free_address()).collect();
+    let all: Vec<SocketAddr> = dead.iter().copied().chain([fine.address]).collect();
+    let never = "[region.north.health]\ninterval = \"10m\"\n";
+    let frugal = format!("{never}[region.north.balancing]\nretry_budget = 0.0\n");
+    let gateway_without = gateway(&all, &frugal).await;
+    let metric = "einlass_retries_total{pool=\"north\"}";
+    for _ in 0..10 {
+        let answer = send(gateway_without.edge, get("/", GYM)).await;
+        assert!(
+            answer.status == 200 || answer.status == 503,
+            "{}",
+            answer.status
+        );
+    }
+    assert!(gateway_without.metric(metric).await == 0.0);
+    let gateway_with = gateway(&all, never).await;
+    for _ in 0..10 {
+        assert_eq!(
+            send(gateway_with.edge, get("/", GYM)).await.status,
+            StatusCode::OK
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_schools_own_server_dies_and_only_that_school_sees_it() {
+    let region = Fickle::start(QUICK).await;
+    let own = Fickle::start(QUICK).await;
+    let text = format!(
+        "[[region.north.school]]\nhost = \"old.example\"\nbackends = [\"{}\"]\n",
+        own.address
+    );
+    let gateway = gateway(&[region.address], &text).await;
+    assert_eq!(
+        send(gateway.edge, get("/", "old.example")).await.status,
+        StatusCode::OK
+    );
+    own.stop();
+    let down = "einlass_pool_down{pool=\"north/old.example\"}";
+    assert!(eventually(async || gateway.metric(down).await > 0.0).await);
+    let mut pupil = Browser::new(gateway.edge, "old.example");
+    assert_eq!(
+        pupil.post("/login", "user=x").await.location(),
+        "/_einlass/wait"
+    );
+    pupil.until("held").await;
+    for _ in 0..10 {
+        assert_eq!(
+            send(gateway.edge, post("/login", GYM, "user=x"))
+                .await
+                .status,
+            StatusCode::OK
+        );
+    }
+    own.start_again().await;
+    pupil.until("ready").await;
+    assert_eq!(pupil.enter().await.status, StatusCode::OK);
+}
