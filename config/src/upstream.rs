@@ -1,7 +1,9 @@
 //! `[region.NAME.upstream]`: how we talk to the backends.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::address;
 use crate::section::Section;
 use crate::settings;
 
@@ -20,6 +22,8 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// How many unused connections are kept: 0 to 100,000. Default: 512.
     pub max_idle: u32,
+    /// Who is asked for the addresses of backends that are names. Default: whom the system asks.
+    pub resolver: Option<SocketAddr>,
 }
 
 impl Default for Upstream {
@@ -31,6 +35,7 @@ impl Default for Upstream {
             write_timeout: settings::WRITE_TIMEOUT.default,
             idle_timeout: settings::IDLE_TIMEOUT.default,
             max_idle: settings::MAX_IDLE.default,
+            resolver: None,
         }
     }
 }
@@ -43,6 +48,9 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Upstream {
         write_timeout: section.take(&settings::WRITE_TIMEOUT),
         idle_timeout: section.take(&settings::IDLE_TIMEOUT),
         max_idle: section.take(&settings::MAX_IDLE),
+        resolver: section
+            .take_text("resolver", "an address", address::resolver)
+            .map(|resolver| resolver.value),
     };
     section.finish();
     upstream

@@ -141,6 +141,7 @@ fn what_is_not_written_has_its_documented_default() {
         write_timeout: Duration::from_mins(1),
         idle_timeout: Duration::from_mins(1),
         max_idle: 512,
+        resolver: None,
     };
     assert_eq!(region.upstream, upstream);
     assert_eq!(Upstream::default(), upstream);
@@ -224,6 +225,7 @@ fn every_key_can_be_written() {
         write_timeout = "1h"
         idle_timeout = "3s"
         max_idle = 0
+        resolver = "10.0.0.53"
         [region.nord.gate]
         submit = [{ method = "PUT", path = "/in*" }]
         page = [{ method = "GET", path = "/in" }]
@@ -259,6 +261,10 @@ fn every_key_can_be_written() {
         status: 204,
     };
     assert_eq!(region.health.check, check);
+    assert_eq!(
+        region.upstream.resolver,
+        Some("10.0.0.53:53".parse().unwrap())
+    );
     assert_eq!(region.gate.submit[0].to_string(), "PUT /in*");
     assert!(region.gate.page[0].matches("GET", "/in"));
 }

@@ -373,32 +373,28 @@ fn in_the_backends() {
     ]);
     let table = [
         (
-            "db.example:80",
-            "f.toml:4:13: the backend \"db.example:80\" is a name; only addresses are accepted (write address and port, as in \"10.1.0.11:8080\")",
-        ),
-        (
             "db.example",
-            "f.toml:4:13: the backend \"db.example\" is a name; only addresses are accepted (write address and port, as in \"10.1.0.11:8080\")",
+            "f.toml:4:13: the backend \"db.example\" has no port (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")",
         ),
         (
             "10.0.0.1",
-            "f.toml:4:13: the backend \"10.0.0.1\" has no port (write address and port, as in \"10.1.0.11:8080\")",
+            "f.toml:4:13: the backend \"10.0.0.1\" has no port (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")",
         ),
         (
             "http://10.0.0.1:80",
-            "f.toml:4:13: \"http://10.0.0.1:80\" is a URL; a backend is only an address and a port (write address and port, as in \"10.1.0.11:8080\")",
+            "f.toml:4:13: \"http://10.0.0.1:80\" is a URL; a backend is only an address and a port (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")",
         ),
         (
             "10.0.0.1:99999",
-            "f.toml:4:13: \"10.0.0.1:99999\" is not the address of a backend (write address and port, as in \"10.1.0.11:8080\")",
+            "f.toml:4:13: \"10.0.0.1:99999\" is not the address of a backend (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")",
         ),
         (
             "10.0.0.1:0",
-            "f.toml:4:13: no backend can be reached at port 0 (write address and port, as in \"10.1.0.11:8080\")",
+            "f.toml:4:13: no backend can be reached at port 0 (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")",
         ),
         (
             "0.0.0.0:80",
-            "f.toml:4:13: no backend can be reached at 0.0.0.0 (write address and port, as in \"10.1.0.11:8080\")",
+            "f.toml:4:13: no backend can be reached at 0.0.0.0 (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")",
         ),
         (
             "127.0.0.1:8080",
@@ -567,7 +563,7 @@ fn all_of_them_in_the_order_of_the_file() {
 lisen = 1
 [region.hannover]
 platform = "generik"
-backends = ["10.1.0.11:8080", "db.example:8080"]
+backends = ["10.1.0.11:8080", "db.example"]
 [region.hannover.admission]
 hold = "1h"
 in_flight = { min = 0, max = 100_001 }
@@ -581,7 +577,7 @@ max_connections = 0
 "#;
     assert_eq!(
         mistakes(text).to_string(),
-        "f.toml:2:1: unknown key `lisen` (known here: edge, desk, state, store, region)\nf.toml:4:12: unknown platform `generik` (did you mean `generic`?)\nf.toml:5:31: the backend \"db.example:8080\" is a name; only addresses are accepted (write address and port, as in \"10.1.0.11:8080\")\nf.toml:7:8: `hold` must be between 0s and 30s, not \"1h\"\nf.toml:8:21: `min` must be between 1 and 100000, not 0\nf.toml:8:30: `max` must be between 1 and 100000, not 100001\nf.toml:11:10: `pupils` must be a whole number, not \"900\"\nf.toml:13:8: the host `gym.example` belongs to another school, at f.toml:10:8\nf.toml:15:19: `max_connections` must be between 1 and 10000000, not 0"
+        "f.toml:2:1: unknown key `lisen` (known here: edge, desk, state, store, region)\nf.toml:4:12: unknown platform `generik` (did you mean `generic`?)\nf.toml:5:31: the backend \"db.example\" has no port (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")\nf.toml:7:8: `hold` must be between 0s and 30s, not \"1h\"\nf.toml:8:21: `min` must be between 1 and 100000, not 0\nf.toml:8:30: `max` must be between 1 and 100000, not 100001\nf.toml:11:10: `pupils` must be a whole number, not \"900\"\nf.toml:13:8: the host `gym.example` belongs to another school, at f.toml:10:8\nf.toml:15:19: `max_connections` must be between 1 and 10000000, not 0"
     );
 }
 

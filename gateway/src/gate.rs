@@ -129,7 +129,8 @@ impl Gateway {
                 .await;
         };
         let patience = seat.pool.limits.hold;
-        let soon = room.soon(held.ticket.turn, patience);
+        // No turn comes soon where no backend answers: the page at once, and not after the hold.
+        let soon = !seat.pool.backends.down() && room.soon(held.ticket.turn, patience);
         if soon
             && room.hold(held.ticket.turn, patience).await
             && let Ok(slot) = room.enter(seat.school, &held.ticket).await

@@ -10,7 +10,7 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::backends::Checker;
+use crate::backends::{self, Checker};
 use crate::clock::wall;
 use crate::metrics::Metrics;
 use crate::site::Site;
@@ -47,6 +47,9 @@ impl BackgroundService for Keeper {
                 .ok()
         });
         let checker = Checker::new();
+        for pool in &self.site.pools {
+            backends::follow(pool);
+        }
         let mut told = None;
         let mut failing = false;
         while !*shutdown.borrow() {

@@ -62,6 +62,7 @@ pub(crate) struct Metrics {
     backend_latency: Family<PoolBackend, Gauge<f64, AtomicU64>>,
     backend_ejections: Family<PoolBackend, Counter>,
     retries: Family<Pool, Counter>,
+    lookups_failed: Family<Pool, Counter>,
     requests: Family<Pool, Counter>,
     failures: Family<Pool, Counter>,
     polls: Family<Pool, Counter>,
@@ -152,6 +153,10 @@ impl Metrics {
             backend_ejections: register!(
                 "backend_ejections",
                 "How often the backend was left out for its answers"
+            ),
+            lookups_failed: register!(
+                "name_lookup_failures",
+                "Lookups of backends' names without an answer"
             ),
             retries: register!(
                 "retries",
@@ -281,6 +286,13 @@ impl Metrics {
             retries
                 .inner()
                 .store(pool.backends.retries(), Ordering::Relaxed);
+            let lookups = self
+                .lookups_failed
+                .get_or_create(&Pool::of(&pool.name))
+                .clone();
+            lookups
+                .inner()
+                .store(pool.backends.lookups_failed(), Ordering::Relaxed);
             for gauge in pool.backends.gauges() {
                 let label = PoolBackend {
                     pool: pool.name.clone(),

@@ -5,6 +5,10 @@
 #[allow(unreachable_pub, dead_code, reason = "a module of a test")]
 mod fickle;
 
+#[path = "balancing/dns.rs"]
+#[allow(unreachable_pub, dead_code, reason = "a module of a test")]
+mod dns;
+
 mod common;
 
 use std::net::SocketAddr;
@@ -13,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Browser, Gateway, Setup, eventually, free_address, get, post, send, try_send};
+use dns::{Dns, Says};
 use fickle::{Fickle, Mood};
 use hyper::StatusCode;
 use tokio::io::AsyncWriteExt as _;
@@ -496,4 +501,138 @@ async fn a_schools_own_server_dies_and_only_that_school_sees_it() {
     own.start_again().await;
     pupil.until("ready").await;
     assert_eq!(pupil.enter().await.status, StatusCode::OK);
+}
+
+/// Backends on one port of several loopback addresses, as one name leads to them.
+async fn on_one_port<const N: usize>() -> ([Fickle; N], u16) {
+    'port: loop {
+        let mut listeners = vec![TcpListener::bind("127.0.0.1:0").await.unwrap()];
+        let port = listeners[0].local_addr().unwrap().port();
+        for n in 2..=N {
+            match TcpListener::bind(format!("127.0.0.{n}:{port}")).await {
+                Ok(listener) => listeners.push(listener),
+                Err(_) => continue 'port,
+            }
+        }
+        let listeners: [TcpListener; N] = listeners.try_into().unwrap();
+        return (
+            listeners.map(|listener| Fickle::on(listener, QUICK, 1_000)),
+            port,
+        );
+    }
+}
+
+fn ips<const N: usize>(backends: [&Fickle; N]) -> Says {
+    Says::Addresses(backends.map(|backend| backend.address.ip()).to_vec(), 1)
+}
+
+async fn named(dns: &Dns, port: u16) -> Gateway {
+    let text = format!(
+        "[region.north]\nbackends = [\"App.School.example:{port}\"]\n\
+         upstream.resolver = \"{}\"\n[[region.north.school]]\nhost = \"{GYM}\"\n",
+        dns.address
+    );
+    Setup::default().text(&text).start().await
+}
+
+const NAME: &str = "app.school.example";
+
+#[tokio::test]
+async fn a_name_that_nobody_answers_for_holds_up_neither_start_nor_requests() {
+    let ([backend], port) = on_one_port().await;
+    let dns = Dns::start().await;
+    let gateway = named(&dns, port).await;
+    assert!(eventually(async || dns.asked() > 0).await);
+    let began = Instant::now();
+    let page = send(gateway.edge, get("/", GYM)).await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    let mut browser = Browser::new(gateway.edge, GYM);
+    assert_eq!(
+        browser.post("/login", "user=x").await.location(),
+        "/_einlass/wait"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    browser.until("held").await;
+    let failures = "einlass_name_lookup_failures_total{pool=\"north\"}";
+    assert!(eventually(async || gateway.metric(failures).await > 0.0).await);
+    // The name has two addresses, of which one family cannot be reached at all.
+    let ip = backend.address.ip();
+    dns.set(
+        NAME,
+        Says::Addresses(vec![ip, "100::1".parse().unwrap()], 1),
+    );
+    browser.until("ready").await;
+    assert_eq!(browser.enter().await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn traffic_follows_a_name_and_what_is_under_way_finishes() {
+    let ([one, two, three], port) = on_one_port().await;
+    let dns = Dns::start().await;
+    dns.set(NAME, ips([&one]));
+    let gateway = named(&dns, port).await;
+    assert!(eventually(async || state(&gateway, one.address).await == "up").await);
+    assert_eq!(
+        send(gateway.edge, get("/", GYM)).await.text(),
+        one.address.to_string()
+    );
+    // Several addresses are several backends.
+    dns.set(NAME, ips([&one, &two]));
+    assert!(eventually(async || state(&gateway, two.address).await == "up").await);
+    for _ in 0..40 {
+        send(gateway.edge, get("/", GYM)).await;
+    }
+    assert!(one.requests() > 1 && two.requests() > 0);
+    // A slow request is under way at both when the name moves on.
+    for backend in [&one, &two] {
+        backend.set(Mood::Fine(Duration::from_secs(4)));
+    }
+    let before = one.requests() + two.requests();
+    let edge = gateway.edge;
+    let slow: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(async move { send(edge, get("/", GYM)).await }))
+        .collect();
+    assert!(eventually(async || one.requests() + two.requests() == before + 4).await);
+    dns.set(NAME, ips([&three]));
+    assert!(eventually(async || state(&gateway, three.address).await == "up").await);
+    let leaving = [
+        state(&gateway, one.address).await,
+        state(&gateway, two.address).await,
+    ];
+    assert!(
+        leaving.iter().any(|state| state == "leaving"),
+        "{leaving:?}"
+    );
+    for _ in 0..10 {
+        assert_eq!(
+            send(edge, get("/", GYM)).await.text(),
+            three.address.to_string()
+        );
+    }
+    for request in slow {
+        assert_eq!(request.await.unwrap().status, StatusCode::OK);
+    }
+    let gone = async || {
+        state(&gateway, one.address).await.is_empty()
+            && state(&gateway, two.address).await.is_empty()
+    };
+    assert!(eventually(gone).await);
+    // No such name, and then no answer at all: what was known stays.
+    for says in [Says::Unknown, Says::Nothing] {
+        let asked = dns.asked();
+        dns.set(NAME, says);
+        assert!(eventually(async || dns.asked() > asked + 4).await);
+        assert_eq!(
+            send(edge, get("/", GYM)).await.text(),
+            three.address.to_string()
+        );
+    }
+    one.set(QUICK);
+    dns.set(NAME, ips([&one]));
+    let back = async || send(edge, get("/", GYM)).await.text() == one.address.to_string();
+    assert!(eventually(back).await);
 }

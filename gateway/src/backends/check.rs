@@ -9,6 +9,7 @@ use pingora_core::connectors::TransportConnector;
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_http::RequestHeader;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::Backends;
@@ -18,13 +19,19 @@ use crate::site::Pool;
 pub(crate) struct Checker {
     transport: Arc<TransportConnector>,
     http: Arc<Connector>,
+    /// Thousands of schools with a server of their own shall not be asked in one moment.
+    at_once: Arc<Semaphore>,
 }
+
+/// Checks under way at a time.
+const AT_ONCE: usize = 256;
 
 impl Checker {
     pub(crate) fn new() -> Self {
         Self {
             transport: Arc::new(TransportConnector::new(None)),
             http: Arc::new(Connector::new(None)),
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
@@ -32,8 +39,10 @@ impl Checker {
     pub(crate) fn begin(&self, pool: &Arc<Pool>) {
         for (id, address) in pool.backends.due() {
             let (pool, transport) = (Arc::clone(pool), Arc::clone(&self.transport));
-            let http = Arc::clone(&self.http);
+            let (http, at_once) = (Arc::clone(&self.http), Arc::clone(&self.at_once));
             tokio::spawn(async move {
+                // It is never closed; without a permit the check takes place all the same.
+                let _permit = at_once.acquire().await;
                 let backends = &pool.backends;
                 let check = async {
                     match &backends.health.check {

@@ -10,27 +10,30 @@ mod check;
 mod checks;
 mod ewma;
 mod member;
+mod names;
 mod peer;
 mod ramp;
 mod signals;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use einlass_config::{Endpoint, Health, Pool};
+use einlass_config::{Backend, Endpoint, Health, Pool};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::random;
-use balancer::{Balancer, Choice, Site, Wish};
+use balancer::{Balancer, Choice, Wish};
 use member::Id;
 use peer::Peers;
 
 pub(crate) use balancer::Gauge;
 pub(crate) use busy::Busy;
 pub(crate) use check::Checker;
+pub(crate) use names::follow;
 
 /// While all are at their bound, it is looked so often whether one has grown.
 const AGAIN: Duration = Duration::from_millis(25);
@@ -89,6 +92,11 @@ impl State {
 pub(crate) struct Backends {
     shared: Arc<Shared>,
     peers: Peers,
+    /// As the operator has written them, and for each name the addresses found last.
+    written: Vec<Backend>,
+    found: Mutex<Vec<Vec<IpAddr>>>,
+    resolver: Option<SocketAddr>,
+    lookups_failed: AtomicU64,
     health: Health,
     /// What checks ask for if nothing else is written.
     host: String,
@@ -106,8 +114,8 @@ struct Shared {
 impl Backends {
     pub(crate) fn new(clock: Clock, pool: &Pool) -> Self {
         let mut balancer = Balancer::new(pool.balancing, u64::from_be_bytes(random::bytes()));
-        let sites: Vec<Site> = pool.backends.iter().filter_map(fixed).collect();
-        balancer.set(&sites);
+        let found = vec![Vec::new(); pool.backends.len()];
+        balancer.set(&names::sites(&pool.backends, &found));
         Self {
             shared: Arc::new(Shared {
                 pool: pool.name.clone(),
@@ -116,6 +124,10 @@ impl Backends {
                 freed: Notify::new(),
             }),
             peers: Peers::new(pool),
+            written: pool.backends.clone(),
+            found: Mutex::new(found),
+            resolver: pool.upstream.resolver,
+            lookups_failed: AtomicU64::new(0),
             health: pool.health.clone(),
             host: pool
                 .schools
@@ -189,6 +201,37 @@ impl Backends {
         self.shared.tell();
     }
 
+    /// The backends that are names, by their place in the list.
+    fn names(&self) -> impl Iterator<Item = (usize, &Backend)> {
+        let named = |(_, backend): &(usize, &Backend)| matches!(backend.at, Endpoint::Name { .. });
+        self.written.iter().enumerate().filter(named)
+    }
+
+    fn resolver(&self) -> Option<SocketAddr> {
+        self.resolver
+    }
+
+    /// The name at this place in the list leads to these addresses now.
+    fn found(&self, index: usize, addresses: &[IpAddr]) {
+        let mut found = self.found.lock();
+        if let Some(old) = found.get_mut(index) {
+            *old = addresses.to_vec();
+        }
+        let sites = names::sites(&self.written, &found);
+        self.shared.lock().set(&sites);
+        drop(found);
+        self.shared.tell();
+    }
+
+    fn lookup_failed(&self) {
+        self.lookups_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lookups of names without an answer.
+    pub(crate) fn lookups_failed(&self) -> u64 {
+        self.lookups_failed.load(Ordering::Relaxed)
+    }
+
     /// The backends whose check is due.
     fn due(&self) -> Vec<(Id, SocketAddr)> {
         let now = self.shared.clock.now();
@@ -219,17 +262,5 @@ impl Shared {
                 tracing::info!(pool, %backend, before, after, "Backend changed");
             }
         }
-    }
-}
-
-/// A backend with an address of its own; names are looked up.
-fn fixed(backend: &einlass_config::Backend) -> Option<Site> {
-    match &backend.at {
-        Endpoint::Address(address) => Some(Site {
-            address: *address,
-            weight: backend.weight,
-            drain: backend.drain,
-        }),
-        Endpoint::Name { .. } => None,
     }
 }

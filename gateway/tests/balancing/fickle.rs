@@ -46,6 +46,10 @@ impl Fickle {
     /// Works on so many requests at a time.
     pub async fn with_workers(mood: Mood, workers: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(listener, mood, workers)
+    }
+
+    pub fn on(listener: TcpListener, mood: Mood, workers: usize) -> Self {
         let fickle = Self {
             address: listener.local_addr().unwrap(),
             mood: watch::Sender::new(mood),
