@@ -27,6 +27,7 @@
 
 mod address;
 mod admission;
+mod affinity;
 mod backend;
 mod balancing;
 mod claims;
@@ -41,6 +42,7 @@ mod host;
 mod host_table;
 mod mistake;
 mod path;
+mod pem;
 mod place;
 mod platform;
 mod pool;
@@ -61,8 +63,10 @@ mod suggest;
 mod syntax;
 mod topology;
 mod upstream;
+mod upstream_tls;
 
 pub use admission::{Admission, InFlight, Mode};
+pub use affinity::Affinity;
 pub use backend::{Backend, Endpoint, NotABackend};
 pub use balancing::Balancing;
 pub use config::{Config, load, load_str};
@@ -83,4 +87,5 @@ pub use secret::Secret;
 pub use state::State;
 pub use store::Store;
 pub use topology::Topology;
-pub use upstream::Upstream;
+pub use upstream::{Http, Upstream};
+pub use upstream_tls::UpstreamTls;

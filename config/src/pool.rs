@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::admission::Admission;
+use crate::affinity::Affinity;
 use crate::backend::{Backend, Endpoint};
 use crate::balancing::Balancing;
 use crate::config::Config;
@@ -34,6 +35,8 @@ pub struct Pool {
     pub balancing: Balancing,
     /// How they are checked.
     pub health: Health,
+    /// What keeps requests together at one backend.
+    pub affinity: Affinity,
 }
 
 impl Pool {
@@ -72,6 +75,7 @@ impl Region {
             upstream: self.upstream.clone(),
             balancing: self.balancing,
             health: self.health.clone(),
+            affinity: self.affinity.clone(),
         };
         let own = |OwnServer { school, backends }: &OwnServer| {
             pool(

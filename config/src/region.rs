@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::admission::{self, Admission};
+use crate::affinity::{self, Affinity};
 use crate::backend::{self, Backend};
 use crate::balancing::{self, Balancing};
 use crate::claims::Claims;
@@ -40,6 +41,8 @@ pub struct Region {
     pub balancing: Balancing,
     /// How the backends of each of its pools are checked.
     pub health: Health,
+    /// What keeps requests together at one backend. Default: nothing.
+    pub affinity: Affinity,
     /// The schools on the region's backends.
     pub schools: Vec<School>,
     /// The schools with a server of their own.
@@ -76,9 +79,10 @@ pub(crate) fn read(
     }
     let gate = gate::read(section.take_section("gate"), platform.gate());
     let admission = admission::read(section.take_section("admission"));
-    let upstream = upstream::read(section.take_section("upstream"));
+    let upstream = upstream::read(section.take_section("upstream"), config);
     let balancing = balancing::read(section.take_section("balancing"));
     let health = health::read(section.take_section("health"));
+    let affinity = affinity::read(section.take_section("affinity"));
     let entries = read_schools(&name, &mut section, config);
     if lacks_backends
         && let Some(Entry { host, .. }) = entries.iter().find(|entry| entry.own.is_none())
@@ -103,6 +107,7 @@ pub(crate) fn read(
         upstream,
         balancing,
         health,
+        affinity,
         schools,
         own_servers,
     }

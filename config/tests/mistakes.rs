@@ -435,6 +435,46 @@ fn in_how_backends_are_used() {
             "f.toml:5:16: `success_rate` must be between 0 and 1, not 2",
         ),
         (
+            "[region.a.upstream]\ntls = true",
+            "f.toml:5:7: `tls` needs `server_name` (write the name that the backends' certificates hold; without one nobody would be checked)",
+        ),
+        (
+            "[region.a.upstream]\nserver_name = \"a.example\"",
+            "f.toml:5:15: `server_name` needs `tls` (write tls = true)",
+        ),
+        (
+            "[region.a.upstream]\ntls = true\nserver_name = \"\"",
+            "f.toml:6:15: \"\" is not the name of a server (write a name that the backends' certificates hold, as in \"app.example\")",
+        ),
+        (
+            "[region.a.upstream]\ntls = true\nserver_name = \"10.0.0.1\"",
+            "f.toml:6:15: \"10.0.0.1\" is not the name of a server (write a name that the backends' certificates hold, as in \"app.example\")",
+        ),
+        (
+            "[region.a.upstream]\ntls = true\nserver_name = \"a.example\"\nclient_key = \"Cargo.toml\"",
+            "f.toml:7:14: `Cargo.toml` does not hold a private key in PEM form\nf.toml:7:14: `client_key` needs `client_certificate` (name the PEM files of both)",
+        ),
+        (
+            "[region.a.upstream]\nhttp = \"3\"",
+            "f.toml:5:8: unknown version \"3\" of HTTP (known here: \"1.1\", \"2\")",
+        ),
+        (
+            "[region.a.affinity]\nby = \"pupil\"",
+            "f.toml:5:6: unknown affinity by \"pupil\" (known here: \"school\")",
+        ),
+        (
+            "[region.a.affinity]\ncookie = \"a b\"",
+            "f.toml:5:10: \"a b\" is not the name of a cookie (write the platform's session cookie, as in \"sessionid\")",
+        ),
+        (
+            "[region.a.affinity]\ncookie = \"einlass_pass\"",
+            "f.toml:5:10: \"einlass_pass\" is a cookie of the gateway (name the platform's session cookie)",
+        ),
+        (
+            "[region.a.affinity]\ncookie = \"sessionid\"\nby = \"school\"",
+            "f.toml:6:6: `by` and `cookie` exclude each other (leave one out)",
+        ),
+        (
             "[region.a.health]\nkind = \"htp\"",
             "f.toml:5:8: unknown kind of check \"htp\" (did you mean `http`?)",
         ),

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora_core::{Error, Result};
 use pingora_proxy::Session;
 
+use crate::backends::Stay;
 use crate::clock::wall;
 use crate::cookies::{self, Jar};
 use crate::flights::{Board, Flight, Landed};
@@ -279,7 +280,8 @@ impl Gateway {
     ) -> Result<bool> {
         let pool = &request.seat.pool;
         let retry = login.clone();
-        let answer = login::perform(&self.logins, pool, slot, login).await;
+        let stay = Stay::of(&self.keys, request, &session.req_header().headers);
+        let answer = login::perform(&self.logins, pool, slot, login, stay).await;
         // The sender is dropped without a word only if the task panicked.
         let answer = answer.unwrap_or(Err(Failure::Lost(login::Lost::Broken)));
         self.metrics.login(&pool.name, &answer);

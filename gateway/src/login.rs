@@ -12,7 +12,7 @@ use pingora_core::protocols::http::client::HttpSession;
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::backends::{Busy, Kind};
+use crate::backends::{Busy, Home, Kind, Stay};
 use crate::fault::Fault;
 use crate::room::Slot;
 use crate::site::Pool;
@@ -63,11 +63,12 @@ pub(crate) fn perform(
     pool: &Arc<Pool>,
     slot: Slot,
     login: Login,
+    stay: Stay,
 ) -> oneshot::Receiver<Result<Answer, Failure>> {
     let (done, answer) = oneshot::channel();
     let (connector, pool) = (Arc::clone(connector), Arc::clone(pool));
     tokio::spawn(async move {
-        run(&connector, &pool, slot, login, done).await;
+        run(&connector, &pool, slot, login, stay, done).await;
     });
     answer
 }
@@ -77,9 +78,10 @@ async fn run(
     pool: &Pool,
     mut slot: Slot,
     login: Login,
+    stay: Stay,
     done: oneshot::Sender<Result<Answer, Failure>>,
 ) {
-    let Some((mut session, backend)) = connect(connector, pool).await else {
+    let Some((mut session, backend)) = connect(connector, pool, stay.home).await else {
         drop(slot);
         let _ = done.send(Err(Failure::Unreachable));
         return;
@@ -88,7 +90,7 @@ async fn run(
     let started = Instant::now();
     let head = exchange(&mut session, login, backend.address);
     let timeout = pool.limits.login_timeout;
-    let header = match tokio::time::timeout(timeout, head).await {
+    let mut header = match tokio::time::timeout(timeout, head).await {
         Ok(Some(header)) => header,
         lost => {
             backend.failed();
@@ -105,6 +107,7 @@ async fn run(
         }
     };
     backend.answered(header.status);
+    stay.mark(&mut header, backend.address);
     // A refusal (a stale form, too many tries) comes before the hash and says nothing about it.
     if header.status.as_u16() < 400 {
         slot.answered(started.elapsed());
@@ -147,10 +150,10 @@ async fn run(
 /// A fresh connection to the backend where the login costs least, or to the next if it does not
 /// answer. Connections are not reused for logins: on a reused one a backend may hang up while
 /// the request is under way, and then nobody could say whether the login was sent.
-async fn connect(connector: &Connector, pool: &Pool) -> Option<(HttpSession, Busy)> {
+async fn connect(connector: &Connector, pool: &Pool, home: Home) -> Option<(HttpSession, Busy)> {
     let mut tried: Vec<SocketAddr> = Vec::new();
-    while let Some(mut backend) = pool.backends.place(Kind::Login, &tried).await {
-        let peer = pool.backends.peer(backend.address);
+    while let Some(mut backend) = pool.backends.place(Kind::Login, home, &tried).await {
+        let peer = pool.backends.peer_alone(backend.address);
         match connector.get_http_session(&peer).await {
             Ok((session, _)) => {
                 backend.connected();
@@ -178,7 +181,11 @@ async fn exchange(
     let broken = |error: &pingora_core::Error| {
         tracing::warn!(%backend, error = %Fault(error), "Backend broke off a login");
     };
-    let header = request(&login).inspect_err(|e| broken(e)).ok()?;
+    let mut header = request(&login).inspect_err(|e| broken(e)).ok()?;
+    if session.as_http2().is_some() {
+        // There the connection is nobody's to close (RFC 9113, 8.2.2).
+        header.remove_header(&http::header::CONNECTION);
+    }
     let sent = async {
         session.write_request_header(Box::new(header)).await?;
         session.write_request_body(login.body, true).await?;

@@ -9,9 +9,9 @@ use einlass_admission::{
     ledger::MemberId,
     state::{RoomState, State},
 };
-use einlass_config::{Config, Gate, HostTable, Mode};
+use einlass_config::{Affinity, Config, Gate, HostTable, Mode};
 
-use crate::backends::Backends;
+use crate::backends::{Backends, UpstreamError};
 use crate::clock::Clock;
 use crate::flights::Flights;
 use crate::room::LiveRoom;
@@ -23,6 +23,7 @@ pub(crate) struct Pool {
     pub(crate) backends: Backends,
     pub(crate) flights: Flights,
     pub(crate) gate: Gate,
+    pub(crate) affinity: Affinity,
     pub(crate) limits: Limits,
 }
 
@@ -61,7 +62,7 @@ impl Site {
         epoch: u32,
         member: Option<MemberId>,
         state: Option<State>,
-    ) -> Self {
+    ) -> Result<Self, UpstreamError> {
         let mut earlier: BTreeMap<String, RoomState> =
             state.map(|state| state.rooms).unwrap_or_default();
         let mut pools = Vec::new();
@@ -104,7 +105,7 @@ impl Site {
             let live = Arc::new(Pool {
                 room: LiveRoom::new(&pool.name, clock, gatekeeper),
                 flights: Flights::default(),
-                backends: Backends::new(clock, &pool),
+                backends: Backends::new(clock, &pool)?,
                 limits: Limits {
                     hold: pool.admission.hold,
                     ticket_lifetime: pool.admission.ticket_lifetime,
@@ -114,6 +115,7 @@ impl Site {
                     login_timeout: pool.upstream.login_timeout,
                 },
                 gate: pool.gate,
+                affinity: pool.affinity,
                 name: pool.name,
             });
             for ((key, weight, host), school) in schools.into_iter().zip(index) {
@@ -127,10 +129,10 @@ impl Site {
             }
             pools.push(live);
         }
-        Self {
+        Ok(Self {
             hosts: hosts.into_iter().collect(),
             pools,
-        }
+        })
     }
 
     /// What the next run needs: after a clean stop, or if this one is killed within `interval`.

@@ -9,6 +9,10 @@ mod fickle;
 #[allow(unreachable_pub, dead_code, reason = "a module of a test")]
 mod dns;
 
+#[path = "balancing/secure.rs"]
+#[allow(unreachable_pub, dead_code, reason = "a module of a test")]
+mod secure;
+
 mod common;
 
 use std::net::SocketAddr;
@@ -20,6 +24,7 @@ use common::{Browser, Gateway, Setup, eventually, free_address, get, post, send,
 use dns::{Dns, Says};
 use fickle::{Fickle, Mood};
 use hyper::StatusCode;
+use secure::{Authority, Secure};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
@@ -635,4 +640,254 @@ async fn traffic_follows_a_name_and_what_is_under_way_finishes() {
     dns.set(NAME, ips([&one]));
     let back = async || send(edge, get("/", GYM)).await.text() == one.address.to_string();
     assert!(eventually(back).await);
+}
+
+/// A region whose backends are reached with these upstream settings.
+async fn upstream(backend: SocketAddr, settings: &str) -> Gateway {
+    let more =
+        format!("[region.north.health]\ninterval = \"300ms\"\n[region.north.upstream]\n{settings}");
+    gateway(&[backend], &more).await
+}
+
+/// A page and a login come through, by this version.
+async fn comes_through(gateway: &Gateway, backend: &Secure, version: &str) {
+    let up = async || state(gateway, backend.address).await == "up";
+    assert!(eventually(up).await);
+    let page = send(gateway.edge, get("/page?q=1", GYM)).await;
+    assert_eq!(
+        (page.status, page.text().as_str()),
+        (StatusCode::OK, version)
+    );
+    let login = send(gateway.edge, post("/login", GYM, "user=x")).await;
+    assert_eq!(
+        (login.status, login.text().as_str()),
+        (StatusCode::OK, version)
+    );
+    let saved = send(gateway.edge, post("/save", GYM, "text=y")).await;
+    assert_eq!(
+        (saved.status, saved.text().as_str()),
+        (StatusCode::OK, version)
+    );
+    let seen = backend.seen();
+    assert_eq!(seen.len(), 3, "{seen:?}");
+    assert!(seen.iter().all(|request| request.host == GYM), "{seen:?}");
+    assert_eq!(
+        (seen[1].method.as_str(), &seen[1].body[..]),
+        ("POST", &b"user=x"[..])
+    );
+    assert_eq!(&seen[2].body[..], b"text=y");
+}
+
+/// Nobody is let through: pages say that the server does not answer, logins keep their place.
+async fn is_refused(gateway: &Gateway, backend: &Secure) {
+    let page = send(gateway.edge, get("/", GYM)).await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.text().contains("antwortet"), "{}", page.text());
+    let mut browser = Browser::new(gateway.edge, GYM);
+    let sent = browser.post("/login", "user=x").await;
+    assert_eq!(sent.location(), "/_einlass/wait");
+    browser.until("held").await;
+    assert_eq!(backend.seen().len(), 0, "nothing was sent");
+}
+
+#[tokio::test]
+async fn over_tls_the_right_authority_and_name_are_believed() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let authority = Authority::new(folder.path(), "ours");
+    let backend = Secure::start(Some(&authority.sign("app.example")), None).await;
+    for (http, version) in [("1.1", "HTTP/1.1"), ("2", "HTTP/2.0")] {
+        let settings = format!(
+            "tls = true\nserver_name = \"app.example\"\nca_file = \"{}\"\nhttp = \"{http}\"\n",
+            authority.file.display()
+        );
+        let backend = if http == "2" {
+            &Secure::start(Some(&authority.sign("app.example")), None).await
+        } else {
+            &backend
+        };
+        let gateway = upstream(backend.address, &settings).await;
+        comes_through(&gateway, backend, version).await;
+    }
+}
+
+#[tokio::test]
+async fn over_tls_another_authority_or_name_is_not_believed() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let ours = Authority::new(folder.path(), "ours");
+    let theirs = Authority::new(folder.path(), "theirs");
+    for (signed_by, name) in [(&theirs, "app.example"), (&ours, "other.example")] {
+        let backend = Secure::start(Some(&signed_by.sign(name)), None).await;
+        let settings = format!(
+            "tls = true\nserver_name = \"app.example\"\nca_file = \"{}\"\n",
+            ours.file.display()
+        );
+        let gateway = upstream(backend.address, &settings).await;
+        is_refused(&gateway, &backend).await;
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_asks_for_a_certificate_gets_ours() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let authority = Authority::new(folder.path(), "ours");
+    let backend = Secure::start(Some(&authority.sign("app.example")), Some(&authority)).await;
+    let settings = format!(
+        "tls = true\nserver_name = \"app.example\"\nca_file = \"{}\"\n",
+        authority.file.display()
+    );
+    let own = authority.sign("gateway.example");
+    let with = format!(
+        "{settings}client_certificate = \"{}\"\nclient_key = \"{}\"\n",
+        own.chain.display(),
+        own.key.display()
+    );
+    let gateway = upstream(backend.address, &with).await;
+    comes_through(&gateway, &backend, "HTTP/1.1").await;
+    let other = authority.sign("other.example");
+    let mixed = format!(
+        "{settings}client_certificate = \"{}\"\nclient_key = \"{}\"\n",
+        own.chain.display(),
+        other.key.display()
+    );
+    let said = Setup::default()
+        .region("north", &[backend.address], 4, &[(GYM, 900)], "")
+        .text(&format!("[region.north.upstream]\n{mixed}"))
+        .refused();
+    assert!(said.contains("gateway.example.chain"), "{said}");
+}
+
+#[tokio::test]
+async fn backends_may_speak_http_2_without_tls() {
+    let backend = Secure::start(None, None).await;
+    let gateway = upstream(backend.address, "http = \"2\"\n").await;
+    comes_through(&gateway, &backend, "HTTP/2.0").await;
+}
+
+/// Answers a login with a session cookie, and everything with its own name.
+async fn with_sessions() -> (SocketAddr, Arc<std::sync::Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let noted = Arc::clone(&noted);
+            tokio::spawn(async move {
+                let Some(head) = fickle::read(&mut stream).await else {
+                    return;
+                };
+                let session = if head.starts_with("POST /login") {
+                    "Set-Cookie: sessionid=abc; Path=/\r\n"
+                } else {
+                    ""
+                };
+                noted.lock().unwrap().push(head);
+                let text = address.to_string();
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\n{session}Content-Length: {}\r\nConnection: close\r\n\r\n{text}",
+                    text.len()
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            });
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn a_session_stays_where_its_login_was_answered() {
+    let mut backends = Vec::new();
+    for _ in 0..3 {
+        backends.push(with_sessions().await);
+    }
+    let addresses: Vec<SocketAddr> = backends.iter().map(|(address, _)| *address).collect();
+    let more = "[region.north.affinity]\ncookie = \"sessionid\"\n";
+    let gateway = gateway(&addresses, more).await;
+    let mut homes = std::collections::BTreeSet::new();
+    for _ in 0..12 {
+        let mut browser = Browser::new(gateway.edge, GYM);
+        browser.get("/").await;
+        assert!(
+            !browser.cookies.contains_key("einlass_home"),
+            "there is no session yet"
+        );
+        let home = browser.post("/login", "user=x").await.text();
+        assert!(browser.cookies.contains_key("einlass_home"));
+        for _ in 0..6 {
+            assert_eq!(browser.get("/").await.text(), home);
+        }
+        assert_eq!(browser.post("/save", "text=y").await.text(), home);
+        homes.insert(home);
+    }
+    assert!(homes.len() > 1, "sessions are spread");
+    for (_, seen) in &backends {
+        let seen = seen.lock().unwrap();
+        assert!(seen.iter().all(|head| !head.contains("einlass")));
+        assert!(seen.iter().any(|head| head.contains("sessionid=abc")));
+    }
+}
+
+#[tokio::test]
+async fn a_session_whose_backend_is_gone_goes_on_elsewhere() {
+    let backends = [Fickle::start(QUICK).await, Fickle::start(QUICK).await];
+    let addresses = backends.each_ref().map(|backend| backend.address);
+    let more = format!("[region.north.affinity]\ncookie = \"sessionid\"\n{NIMBLE}");
+    let gateway = gateway(&addresses, &more).await;
+    let cookie =
+        Mood::Says(b"HTTP/1.1 200 OK\r\nSet-Cookie: sessionid=1\r\nContent-Length: 0\r\n\r\n");
+    for backend in &backends {
+        backend.set(cookie);
+    }
+    let mut browser = Browser::new(gateway.edge, GYM);
+    browser.post("/login", "user=x").await;
+    let home = usize::from(backends[1].posts() == 1);
+    for backend in &backends {
+        backend.set(QUICK);
+    }
+    let there = addresses[home].to_string();
+    assert_eq!(browser.get("/").await.text(), there);
+    backends[home].stop();
+    let refuses = async || TcpStream::connect(addresses[home]).await.is_err();
+    assert!(eventually(refuses).await);
+    let other = addresses[1 - home].to_string();
+    assert_eq!(
+        browser.get("/").await.text(),
+        other,
+        "at once, with no error in between"
+    );
+    backends[home].start_again().await;
+    let back = async || state(&gateway, addresses[home]).await == "up";
+    assert!(eventually(back).await);
+    assert_eq!(browser.get("/").await.text(), there);
+}
+
+#[tokio::test]
+async fn a_school_keeps_its_backend() {
+    let mut backends = Vec::new();
+    for _ in 0..4 {
+        backends.push(Fickle::start(QUICK).await);
+    }
+    let addresses: Vec<SocketAddr> = backends.iter().map(|b| b.address).collect();
+    let hosts: Vec<String> = (0..12).map(|n| format!("s{n}.example")).collect();
+    let schools: Vec<(&str, u32)> = hosts.iter().map(|host| (host.as_str(), 500)).collect();
+    let gateway = Setup::default()
+        .region("north", &addresses, 400, &schools, "")
+        .text("[region.north.affinity]\nby = \"school\"\n")
+        .start()
+        .await;
+    let mut used = std::collections::BTreeSet::new();
+    for host in &hosts {
+        let home = send(gateway.edge, get("/", host)).await.text();
+        for _ in 0..3 {
+            assert_eq!(send(gateway.edge, get("/", host)).await.text(), home);
+            let login = send(gateway.edge, post("/login", host, "user=x")).await;
+            assert_eq!(login.text(), home);
+        }
+        used.insert(home);
+    }
+    assert!(
+        used.len() >= 3,
+        "twelve schools over four backends: {used:?}"
+    );
 }

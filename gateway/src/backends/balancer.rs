@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use einlass_config::{Balancing, Health};
 
+use super::affinity::{self, Home};
 use super::budget::Budget;
 use super::ewma::PeakEwma;
 use super::member::{Id, Member};
@@ -50,6 +51,7 @@ pub(super) struct Site {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wish<'a> {
     pub(super) kind: Kind,
+    pub(super) home: Home,
     /// Backends that could not be reached for it.
     pub(super) tried: &'a [SocketAddr],
 }
@@ -133,12 +135,33 @@ impl Balancer {
     }
 
     fn index(&mut self, now: Duration, wish: Wish<'_>) -> Option<usize> {
+        let rules = self.rules;
         let untried = |m: &Member| !wish.tried.contains(&m.address);
+        if let Home::Backend(home) = wish.home {
+            // A session is not sent away because its backend starts slowly, or is drained.
+            let there = |m: &Member| m.address == home && untried(m) && m.usable();
+            if let Some(index) = self.members.iter().position(there) {
+                let room = self.members[index].in_flight < rules.max_in_flight;
+                return room.then_some(index);
+            }
+        }
+        if let Home::Hash(hash) = wish.home {
+            let fits = |m: &Member| {
+                m.open() && m.in_flight < m.limit(now, &rules) || m.wants_trial(now, wish.kind)
+            };
+            let height = |m: &Member| affinity::rendezvous(hash, m.address, m.weight);
+            let all = self.members.iter().enumerate();
+            let highest = all
+                .filter(|(_, m)| untried(m) && fits(m))
+                .max_by(|(_, a), (_, b)| height(a).total_cmp(&height(b)));
+            if let Some((index, _)) = highest {
+                return Some(index);
+            }
+        }
         let trial = |m: &Member| untried(m) && m.wants_trial(now, wish.kind);
         if let Some(index) = self.members.iter().position(trial) {
             return Some(index);
         }
-        let rules = self.rules;
         let fits = |m: &Member| untried(m) && m.open() && m.in_flight < m.limit(now, &rules);
         let mean = match wish.kind {
             Kind::Login => &self.logins,

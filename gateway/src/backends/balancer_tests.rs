@@ -32,6 +32,7 @@ fn at(seconds: f64) -> Duration {
 fn login(tried: &[SocketAddr]) -> Wish<'_> {
     Wish {
         kind: Kind::Login,
+        home: Home::Anywhere,
         tried,
     }
 }
@@ -205,6 +206,7 @@ fn one_login_decides_whether_an_ejected_backend_comes_back() {
     // Pages do not decide.
     let page = Wish {
         kind: Kind::Read,
+        home: Home::Anywhere,
         tried: &[],
     };
     for _ in 0..10 {
@@ -301,6 +303,60 @@ fn nobody_new_goes_to_a_draining_backend_and_one_that_left_is_forgotten_when_idl
     assert_eq!(balancer.gauges(at(1.0)).len(), 1);
 }
 
+#[test]
+fn a_session_stays_at_home_even_while_it_is_drained_and_goes_elsewhere_when_home_is_gone() {
+    let mut balancer = pool(3);
+    let at_home = |balancer: &mut Balancer| {
+        let wish = Wish {
+            kind: Kind::Write,
+            home: Home::Backend(address(1)),
+            tried: &[],
+        };
+        match balancer.choose(at(0.0), wish) {
+            Choice::At(id, to) => (id, to),
+            other => panic!("{other:?}"),
+        }
+    };
+    for _ in 0..20 {
+        assert_eq!(at_home(&mut balancer).1, address(1), "however busy it is");
+    }
+    let drained = Site {
+        drain: true,
+        ..site(1)
+    };
+    balancer.set(&[site(0), drained, site(2)]);
+    let (id, to) = at_home(&mut balancer);
+    assert_eq!(to, address(1));
+    balancer.not_connected(at(0.0), id);
+    assert_ne!(at_home(&mut balancer).1, address(1));
+}
+
+#[test]
+fn a_school_has_a_backend_and_another_one_while_that_is_full() {
+    let rules = Balancing {
+        max_in_flight: 2,
+        ..Balancing::default()
+    };
+    let mut balancer = Balancer::new(rules, 5);
+    balancer.set(&[site(0), site(1), site(2)]);
+    let wish = Wish {
+        kind: Kind::Login,
+        home: Home::Hash(42),
+        tried: &[],
+    };
+    let mut to = || match balancer.choose(at(0.0), wish) {
+        Choice::At(_, address) => address,
+        other => panic!("{other:?}"),
+    };
+    let sent = [to(), to(), to(), to(), to(), to()];
+    assert!(
+        sent[0] == sent[1] && sent[2] == sent[3] && sent[4] == sent[5],
+        "{sent:?}"
+    );
+    assert!(sent[0] != sent[2] && sent[2] != sent[4]);
+    assert_eq!(balancer.choose(at(0.0), wish), Choice::Full);
+}
+
 #[derive(Clone, Debug)]
 enum Move {
     Send(bool),
@@ -340,7 +396,7 @@ proptest! {
             match one {
                 Move::Send(is_login) => {
                     let kind = if is_login { Kind::Login } else { Kind::Read };
-                    match balancer.choose(now, Wish { kind, tried: &[] }) {
+                    match balancer.choose(now, Wish { kind, home: Home::Anywhere, tried: &[] }) {
                         Choice::At(id, to) => sent.push((id, to)),
                         Choice::Full => prop_assert!(!sent.is_empty()),
                         Choice::Nobody => prop_assert!(balancer.down()),

@@ -73,7 +73,7 @@ async fn answers(
     host: &str,
     path: &str,
 ) -> Option<u16> {
-    let peer = backends.peer(address);
+    let peer = backends.peer_alone(address);
     let (mut session, _) = http.get_http_session(&peer).await.ok()?;
     let mut header = RequestHeader::build("GET", path.as_bytes(), Some(3)).ok()?;
     header.insert_header(HOST, host).ok()?;

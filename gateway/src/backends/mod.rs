@@ -3,6 +3,7 @@
 //! `balancer` decides, with a [`member`] for each backend; both are told the time and do no I/O.
 //! Here is the shell around them: the lock, the clock, and the log.
 
+mod affinity;
 mod balancer;
 mod budget;
 mod busy;
@@ -14,6 +15,7 @@ mod names;
 mod peer;
 mod ramp;
 mod signals;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use einlass_config::{Backend, Endpoint, Health, Pool};
 use parking_lot::{Mutex, MutexGuard};
+use pingora_core::upstreams::peer::HttpPeer;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -30,10 +33,12 @@ use balancer::{Balancer, Choice, Wish};
 use member::Id;
 use peer::Peers;
 
+pub(crate) use affinity::{Home, Stay};
 pub(crate) use balancer::Gauge;
 pub(crate) use busy::Busy;
 pub(crate) use check::Checker;
 pub(crate) use names::follow;
+pub use tls::UpstreamError;
 
 /// While all are at their bound, it is looked so often whether one has grown.
 const AGAIN: Duration = Duration::from_millis(25);
@@ -112,18 +117,18 @@ struct Shared {
 }
 
 impl Backends {
-    pub(crate) fn new(clock: Clock, pool: &Pool) -> Self {
+    pub(crate) fn new(clock: Clock, pool: &Pool) -> Result<Self, UpstreamError> {
         let mut balancer = Balancer::new(pool.balancing, u64::from_be_bytes(random::bytes()));
         let found = vec![Vec::new(); pool.backends.len()];
         balancer.set(&names::sites(&pool.backends, &found));
-        Self {
+        Ok(Self {
             shared: Arc::new(Shared {
                 pool: pool.name.clone(),
                 clock,
                 balancer: Mutex::new(balancer),
                 freed: Notify::new(),
             }),
-            peers: Peers::new(pool),
+            peers: Peers::new(pool)?,
             written: pool.backends.clone(),
             found: Mutex::new(found),
             resolver: pool.upstream.resolver,
@@ -133,12 +138,12 @@ impl Backends {
                 .schools
                 .first()
                 .map_or_else(String::new, |school| school.host.to_string()),
-        }
+        })
     }
 
     /// A backend for a request, of those not `tried` yet. If all are at their bound, one is waited
     /// for, as long as a connection might take. `None`: there is none.
-    pub(crate) async fn place(&self, kind: Kind, tried: &[SocketAddr]) -> Option<Busy> {
+    pub(crate) async fn place(&self, kind: Kind, home: Home, tried: &[SocketAddr]) -> Option<Busy> {
         if tried.is_empty() {
             self.shared.lock().budget.earn();
         }
@@ -146,7 +151,7 @@ impl Backends {
             loop {
                 let freed = self.shared.freed.notified();
                 let now = self.shared.clock.now();
-                let choice = self.shared.lock().choose(now, Wish { kind, tried });
+                let choice = self.shared.lock().choose(now, Wish { kind, home, tried });
                 match choice {
                     Choice::At(id, address) => {
                         return Some(Busy::new(&self.shared, id, address, kind));
@@ -190,8 +195,13 @@ impl Backends {
     }
 
     /// How pingora reaches a backend, every deadline set.
-    pub(crate) fn peer(&self, address: SocketAddr) -> pingora_core::upstreams::peer::HttpPeer {
+    pub(crate) fn peer(&self, address: SocketAddr) -> HttpPeer {
         self.peers.at(address)
+    }
+
+    /// The same for one request on a connection of its own.
+    pub(crate) fn peer_alone(&self, address: SocketAddr) -> HttpPeer {
+        self.peers.alone(address)
     }
 
     /// Moves on by itself what needs no request; several times a second.

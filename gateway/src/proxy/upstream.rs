@@ -3,13 +3,18 @@
 use http::StatusCode;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-use super::Context;
-use crate::backends::Kind;
+use super::{Context, Gateway};
+use crate::backends::{Kind, Stay};
 
 /// A backend for the request, of those not tried yet.
-pub(super) async fn peer(session: &Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+pub(super) async fn peer(
+    gateway: &Gateway,
+    session: &Session,
+    context: &mut Context,
+) -> Result<Box<HttpPeer>> {
     let Some(request) = &context.request else {
         return Error::e_explain(ErrorType::InternalError, "a request without a school");
     };
@@ -21,7 +26,11 @@ pub(super) async fn peer(session: &Session, context: &mut Context) -> Result<Box
     } else {
         Kind::Write
     };
-    let Some(busy) = backends.place(kind, &context.tried).await else {
+    let headers = &session.req_header().headers;
+    let stay = context
+        .stay
+        .get_or_insert_with(|| Stay::of(&gateway.keys, request, headers));
+    let Some(busy) = backends.place(kind, stay.home, &context.tried).await else {
         return Error::e_explain(ErrorType::ConnectError, "no backend is left to try");
     };
     let peer = backends.peer(busy.address);
@@ -37,12 +46,16 @@ pub(super) fn connected(context: &mut Context) {
 
 /// The head of the answer is there. However long its body takes, a stream or a download, the
 /// backend has done its work.
-pub(super) fn answered(context: &mut Context, status: StatusCode) {
+pub(super) fn answered(context: &mut Context, header: &mut ResponseHeader) {
+    let status = header.status;
     if let Some(busy) = &mut context.busy
         && (!status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS)
     {
         busy.answered(status);
         busy.free();
+        if let Some(stay) = &context.stay {
+            stay.mark(header, busy.address);
+        }
     }
 }
 
