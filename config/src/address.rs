@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
+use crate::backend::Endpoint;
 use crate::report::Problem;
 
 /// An address to listen on. Port 0 lets the system choose.
@@ -14,16 +15,17 @@ pub(crate) fn listen(written: &str) -> Result<SocketAddr, Problem> {
     })
 }
 
-/// A backend. Only addresses: a name would have to be looked up again and again, and a lookup can fail at eight.
-pub(crate) fn backend(written: &str) -> Result<SocketAddr, Problem> {
-    const FORM: &str = r#"write address and port, as in "10.1.0.11:8080""#;
+/// A backend: an address, or a name that is looked up in the background.
+pub(crate) fn backend(written: &str) -> Result<Endpoint, Problem> {
+    const FORM: &str = r#"write address and port, as in "10.1.0.11:8080", or a name and port, as in "app.example:8080""#;
     let Ok(address) = written.parse().map(without_mapping) else {
+        if let Some(name) = name(written) {
+            return Ok(name);
+        }
         let message = if written.contains("://") {
             format!("{written:?} is a URL; a backend is only an address and a port")
-        } else if written.parse::<IpAddr>().is_ok() {
+        } else if written.parse::<IpAddr>().is_ok() || is_host(written) {
             format!("the backend {written:?} has no port")
-        } else if is_name(written) {
-            format!("the backend {written:?} is a name; only addresses are accepted")
         } else {
             format!("{written:?} is not the address of a backend")
         };
@@ -37,7 +39,18 @@ pub(crate) fn backend(written: &str) -> Result<SocketAddr, Problem> {
     if address.port() == 0 {
         return Err(Problem::new("no backend can be reached at port 0").help(FORM));
     }
-    Ok(address)
+    Ok(Endpoint::Address(address))
+}
+
+/// A server for names. Default port: 53.
+pub(crate) fn resolver(written: &str) -> Result<SocketAddr, Problem> {
+    let alone = written.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+    written.parse().or(alone).map_err(|_| {
+        Problem::new(format!(
+            "{written:?} is not the address of a server for names"
+        ))
+        .help(r#"write it like "10.0.0.53" or "127.0.0.1:5353""#)
+    })
 }
 
 /// A network, or a single address.
@@ -77,8 +90,21 @@ fn without_mapping(address: SocketAddr) -> SocketAddr {
     }
 }
 
-fn is_name(written: &str) -> bool {
-    let name = written.rsplit_once(':').map_or(written, |(name, _)| name);
-    let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
-    name.chars().all(fits) && name.chars().any(char::is_alphabetic)
+/// `name:port`.
+fn name(written: &str) -> Option<Endpoint> {
+    let (host, port) = written.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let host = idna::domain_to_ascii(host).ok()?;
+    is_host(&host).then_some(Endpoint::Name { host, port })
+}
+
+/// Labels of letters, digits, `-` and `_`. The last one is no number, or it would be a mistyped address.
+fn is_host(written: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(fits);
+    let last = written.rsplit('.').next().unwrap_or(written);
+    written.len() <= 253
+        && written.split('.').all(label)
+        && !last.chars().all(|c| c.is_ascii_digit())
 }

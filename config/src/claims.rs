@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use crate::address::{clash, leads_to};
+use crate::backend::{Backend, Endpoint};
 use crate::host::Host;
 use crate::place::{Place, Placed};
 use crate::report::{Problem, Report};
@@ -13,7 +14,7 @@ use crate::report::{Problem, Report};
 pub(crate) struct Claims<'r> {
     report: &'r Report,
     hosts: HashMap<Host, Place>,
-    backends: HashMap<SocketAddr, (String, Place)>,
+    backends: HashMap<Endpoint, (String, Place)>,
     listens: Vec<Listen>,
 }
 
@@ -105,29 +106,28 @@ impl<'r> Claims<'r> {
     }
 
     /// A backend of `pool`.
-    pub(crate) fn backend(&mut self, pool: &str, backend: &Placed<SocketAddr>) {
-        let address = backend.value;
-        if let Some(Listen { key, .. }) = self
-            .listens
-            .iter()
-            .find(|listen| leads_to(address, listen.address))
-        {
-            let message =
-                format!("the backend {address} is this gateway itself, listening by `{key}`");
+    pub(crate) fn backend(&mut self, pool: &str, backend: &Placed<Backend>) {
+        let at = &backend.value.at;
+        let here = |listen: &&Listen| match at {
+            Endpoint::Address(address) => leads_to(*address, listen.address),
+            Endpoint::Name { .. } => false,
+        };
+        if let Some(Listen { key, .. }) = self.listens.iter().find(here) {
+            let message = format!("the backend {at} is this gateway itself, listening by `{key}`");
             self.report.add(&backend.place, Problem::new(message));
         }
-        match self.backends.get(&address) {
+        match self.backends.get(at) {
             None => {
                 self.backends
-                    .insert(address, (pool.to_owned(), backend.place.clone()));
+                    .insert(at.clone(), (pool.to_owned(), backend.place.clone()));
             }
             Some((other, place)) if other == pool => {
-                let message = format!("the backend {address} is in this pool already, at {place}");
+                let message = format!("the backend {at} is in this pool already, at {place}");
                 self.report.add(&backend.place, Problem::new(message));
             }
             Some((other, place)) => {
                 let message =
-                    format!("the backend {address} is in the pool `{other}` already, at {place}");
+                    format!("the backend {at} is in the pool `{other}` already, at {place}");
                 let problem = Problem::new(message)
                     .help("two rooms would each fill it to their own cap; schools on one server belong in one region");
                 self.report.add(&backend.place, problem);

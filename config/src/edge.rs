@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use crate::address;
 use crate::claims::Claims;
-use crate::file;
+use crate::pem::{self, Content};
 use crate::place::bare;
 use crate::report::Problem;
 use crate::section::Section;
@@ -105,20 +105,8 @@ fn take_listen(
 }
 
 fn read_certificate(mut section: Section<'_, '_>, config: &Path) -> Option<Certificate> {
-    let chain = take_pem(
-        &mut section,
-        "chain",
-        "CERTIFICATE-----",
-        "a certificate",
-        config,
-    );
-    let key = take_pem(
-        &mut section,
-        "key",
-        "PRIVATE KEY-----",
-        "a private key",
-        config,
-    );
+    let chain = take_pem(&mut section, "chain", Content::Certificate, config);
+    let key = take_pem(&mut section, "key", Content::Key, config);
     section.finish();
     Some(Certificate {
         chain: chain?,
@@ -126,33 +114,18 @@ fn read_certificate(mut section: Section<'_, '_>, config: &Path) -> Option<Certi
     })
 }
 
-/// A PEM file that is there and holds what it should. Whether key and chain belong together shows when they are used.
+/// Both must be there.
 fn take_pem(
     section: &mut Section<'_, '_>,
     key: &'static str,
-    marker: &str,
-    content: &str,
+    content: Content,
     config: &Path,
 ) -> Option<PathBuf> {
     if !section.has(key) {
         section.mistake(Problem::new(format!(
-            "a certificate needs `{key}`, the PEM file of {content}"
+            "a certificate needs `{key}`, the PEM file of {}",
+            content.name()
         )));
     }
-    let path = section.take_text(key, "a path", |named| {
-        let path = file::beside(config, named);
-        let bytes = file::read(&path)?;
-        if bytes
-            .windows(marker.len())
-            .any(|window| window == marker.as_bytes())
-        {
-            Ok(path)
-        } else {
-            Err(Problem::new(format!(
-                "`{}` does not hold {content} in PEM form",
-                path.display()
-            )))
-        }
-    })?;
-    Some(path.value)
+    pem::take(section, key, content, config)
 }

@@ -3,8 +3,12 @@
 use std::net::SocketAddr;
 
 use crate::admission::Admission;
+use crate::affinity::Affinity;
+use crate::backend::{Backend, Endpoint};
+use crate::balancing::Balancing;
 use crate::config::Config;
 use crate::gate::Gate;
+use crate::health::Health;
 use crate::host::Host;
 use crate::platform::Platform;
 use crate::region::{OwnServer, Region};
@@ -19,7 +23,7 @@ pub struct Pool {
     /// The region it belongs to.
     pub region: String,
     /// At least one. No backend is in two pools.
-    pub backends: Vec<SocketAddr>,
+    pub backends: Vec<Backend>,
     /// At least one; exactly one for a school's own server.
     pub schools: Vec<School>,
     /// What runs on the backends.
@@ -30,6 +34,22 @@ pub struct Pool {
     pub admission: Admission,
     /// How the backends are talked to.
     pub upstream: Upstream,
+    /// How requests are spread over the backends.
+    pub balancing: Balancing,
+    /// How they are checked.
+    pub health: Health,
+    /// What keeps requests together at one backend.
+    pub affinity: Affinity,
+}
+
+impl Pool {
+    /// The backends that were written as addresses and not as names.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.backends.iter().filter_map(|backend| match backend.at {
+            Endpoint::Address(address) => Some(address),
+            Endpoint::Name { .. } => None,
+        })
+    }
 }
 
 /// The name of the pool of a school's own server.
@@ -48,7 +68,7 @@ impl Config {
 
 impl Region {
     fn pools(&self) -> Vec<Pool> {
-        let pool = |name: String, backends: &[SocketAddr], schools: &[School]| Pool {
+        let pool = |name: String, backends: &[Backend], schools: &[School]| Pool {
             name,
             region: self.name.clone(),
             backends: backends.to_vec(),
@@ -57,6 +77,9 @@ impl Region {
             gate: self.gate.clone(),
             admission: self.admission.clone(),
             upstream: self.upstream.clone(),
+            balancing: self.balancing,
+            health: self.health.clone(),
+            affinity: self.affinity.clone(),
         };
         let own = |OwnServer { school, backends }: &OwnServer| {
             pool(

@@ -1,13 +1,15 @@
 //! `[region.NAME]`: a failure domain with its backends and its schools.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::address;
 use crate::admission::{self, Admission};
+use crate::affinity::{self, Affinity};
+use crate::backend::{self, Backend};
+use crate::balancing::{self, Balancing};
 use crate::claims::Claims;
 use crate::file;
 use crate::gate::{self, Gate};
+use crate::health::{self, Health};
 use crate::place::bare;
 use crate::platform::Platform;
 use crate::pool;
@@ -28,13 +30,19 @@ pub struct Region {
     /// Default: `generic`.
     pub platform: Platform,
     /// The servers of [`Self::schools`]. Empty only if those are.
-    pub backends: Vec<SocketAddr>,
+    pub backends: Vec<Backend>,
     /// Which requests need admission. Default: the platform's.
     pub gate: Gate,
     /// How logins are let in, in each of its pools.
     pub admission: Admission,
     /// How the backends of each of its pools are talked to.
     pub upstream: Upstream,
+    /// How requests are spread over the backends of each of its pools.
+    pub balancing: Balancing,
+    /// How the backends of each of its pools are checked.
+    pub health: Health,
+    /// What keeps requests together at one backend. Default: nothing.
+    pub affinity: Affinity,
     /// The schools on the region's backends.
     pub schools: Vec<School>,
     /// The schools with a server of their own.
@@ -47,7 +55,7 @@ pub struct OwnServer {
     /// The school.
     pub school: School,
     /// Its servers: at least one.
-    pub backends: Vec<SocketAddr>,
+    pub backends: Vec<Backend>,
 }
 
 /// Paths are relative to the folder of `config`.
@@ -63,7 +71,7 @@ pub(crate) fn read(
     let platform = section.take_text("platform", "the name of a platform", Platform::parse);
     let platform = platform.map_or(settings::PLATFORM, |platform| platform.value);
     let written = section.has("backends");
-    let backends = section.take_texts("backends", "addresses", address::backend);
+    let backends = backend::take(&mut section);
     let lacks_backends = backends.as_ref().map_or(!written, Vec::is_empty);
     let backends = backends.unwrap_or_default();
     for backend in &backends {
@@ -71,7 +79,10 @@ pub(crate) fn read(
     }
     let gate = gate::read(section.take_section("gate"), platform.gate());
     let admission = admission::read(section.take_section("admission"));
-    let upstream = upstream::read(section.take_section("upstream"));
+    let upstream = upstream::read(section.take_section("upstream"), config);
+    let balancing = balancing::read(section.take_section("balancing"));
+    let health = health::read(section.take_section("health"));
+    let affinity = affinity::read(section.take_section("affinity"));
     let entries = read_schools(&name, &mut section, config);
     if lacks_backends
         && let Some(Entry { host, .. }) = entries.iter().find(|entry| entry.own.is_none())
@@ -94,6 +105,9 @@ pub(crate) fn read(
         gate,
         admission,
         upstream,
+        balancing,
+        health,
+        affinity,
         schools,
         own_servers,
     }

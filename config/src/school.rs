@@ -1,8 +1,6 @@
 //! `[[region.NAME.school]]`: a school, one by one.
 
-use std::net::SocketAddr;
-
-use crate::address;
+use crate::backend::{self, Backend};
 use crate::host::Host;
 use crate::place::Placed;
 use crate::report::Problem;
@@ -24,7 +22,7 @@ pub(crate) struct Entry {
     pub(crate) host: Placed<Host>,
     pub(crate) pupils: u32,
     /// Its own servers; `None` if it uses its region's. Empty only if there are mistakes in all of them.
-    pub(crate) own: Option<Vec<Placed<SocketAddr>>>,
+    pub(crate) own: Option<Vec<Placed<Backend>>>,
 }
 
 pub(crate) fn parse_host(written: &str) -> Result<Host, Problem> {
@@ -40,7 +38,7 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Entry> {
     let host = section.take_text("host", "a host name", parse_host);
     let pupils = section.take(&settings::PUPILS);
     let written = section.has("backends");
-    let own = match section.take_texts("backends", "addresses", address::backend) {
+    let own = match backend::take(&mut section) {
         None => written.then(Vec::new),
         Some(none) if none.is_empty() => None,
         some => some,

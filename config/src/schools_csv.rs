@@ -3,12 +3,11 @@
 //! The first row names the columns, in any order; `pupils` and `backends` may be left out or be empty. Several
 //! backends of one school are separated by spaces or `;`.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord};
 
-use crate::address;
+use crate::backend::{self, Backend};
 use crate::file::{self, Unreadable};
 use crate::place::{Place, Placed};
 use crate::report::{Problem, Report};
@@ -188,7 +187,7 @@ impl Rows<'_, '_> {
     }
 
     /// `None` if the field is empty.
-    fn backends(self, row: Row<'_>, index: usize) -> Option<Vec<Placed<SocketAddr>>> {
+    fn backends(self, row: Row<'_>, index: usize) -> Option<Vec<Placed<Backend>>> {
         let words = || {
             row.field(index)
                 .split([' ', ';'])
@@ -202,7 +201,7 @@ impl Rows<'_, '_> {
             offset += rest.find(word).unwrap_or(0);
             let place = self.source.place(offset);
             offset += word.len();
-            let backend = self.report.check(&place, address::backend(word));
+            let backend = self.report.check(&place, backend::parse(word));
             backends.extend(backend.map(|backend| Placed::new(backend, place)));
         }
         Some(backends)

@@ -153,26 +153,48 @@ impl<'r, 't> Section<'r, 't> {
         expected: &str,
         parse: impl Fn(&str) -> Result<T, Problem>,
     ) -> Option<Vec<Placed<T>>> {
+        self.take_list(key, expected, &parse, None)
+    }
+
+    /// Like [`Self::take_texts`], for what can also be written at length, as a table. `read` answers with the place
+    /// that stands for the table, or says what is wrong.
+    pub(crate) fn take_texts_or_tables<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+        read: impl Fn(Self) -> Option<Placed<T>>,
+    ) -> Option<Vec<Placed<T>>> {
+        self.take_list(key, expected, &parse, Some(&read))
+    }
+
+    fn take_list<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        parse: &dyn Fn(&str) -> Result<T, Problem>,
+        read: Option<&dyn Fn(Self) -> Option<Placed<T>>>,
+    ) -> Option<Vec<Placed<T>>> {
         let (value, place) = self.value(key)?;
         let DeValue::Array(items) = value else {
-            self.report().add(
-                &place,
-                wrong_kind(key, &format!("a list of {expected}"), &value),
-            );
+            let problem = wrong_kind(key, &format!("a list of {expected}"), &value);
+            self.report().add(&place, problem);
             return None;
         };
         let read_item = |item: Spanned<DeValue<'t>>| {
             let place = self.reading.source.place(item.span().start);
-            let wrong = || {
-                Problem::new(format!(
-                    "`{key}` must hold {expected}, not {}",
-                    describe(item.get_ref())
-                ))
-            };
-            let read = item.get_ref().as_str().ok_or_else(wrong).and_then(&parse);
-            self.report()
-                .check(&place, read)
-                .map(|value| Placed::new(value, place))
+            match (item.into_inner(), read) {
+                (DeValue::Table(table), Some(read)) => read(self.below(key, table, place)),
+                (DeValue::String(text), _) => {
+                    let value = self.report().check(&place, parse(&text))?;
+                    Some(Placed::new(value, place))
+                }
+                (other, _) => {
+                    let message = format!("`{key}` must hold {expected}, not {}", describe(&other));
+                    self.report().add(&place, Problem::new(message));
+                    None
+                }
+            }
         };
         let written = items.len();
         let read: Vec<_> = items.into_iter().filter_map(read_item).collect();

@@ -98,6 +98,31 @@ pub(crate) const IDLE_TIMEOUT: Setting<Duration> =
     setting("idle_timeout", secs(60), secs(1)..=hours(1));
 pub(crate) const MAX_IDLE: Setting<u32> = setting("max_idle", 512, 0..=100_000);
 
+// [region.NAME.balancing]
+pub(crate) const MAX_IN_FLIGHT: Setting<u32> = setting("max_in_flight", 1_024, 1..=100_000);
+pub(crate) const SLOW_START: Setting<Duration> =
+    setting("slow_start", secs(15), Duration::ZERO..=mins(10));
+pub(crate) const CONSECUTIVE_FAILURES: Setting<u32> = setting("consecutive_failures", 5, 1..=1_000);
+pub(crate) const SUCCESS_RATE: Setting<f64> = setting("success_rate", 0.7, 0.0..=1.0);
+pub(crate) const SUCCESS_SAMPLES: Setting<u32> = setting("success_samples", 20, 1..=100_000);
+pub(crate) const SILENCE: Setting<Duration> = setting("silence", secs(2), ms(500)..=mins(10));
+pub(crate) const EJECTION: Setting<Duration> = setting("ejection", secs(5), secs(1)..=mins(10));
+pub(crate) const RETRY_BUDGET: Setting<f64> = setting("retry_budget", 0.1, 0.0..=1.0);
+
+// [region.NAME.health]
+pub(crate) const HEALTH_INTERVAL: Setting<Duration> =
+    setting("interval", secs(2), ms(200)..=mins(10));
+pub(crate) const HEALTH_TIMEOUT: Setting<Duration> = setting("timeout", secs(1), ms(50)..=mins(1));
+pub(crate) const RISE: Setting<u32> = setting("rise", 2, 1..=100);
+pub(crate) const FALL: Setting<u32> = setting("fall", 2, 1..=100);
+pub(crate) const JITTER: Setting<f64> = setting("jitter", 0.2, 0.0..=1.0);
+pub(crate) const HEALTH_PATH: &str = "/";
+pub(crate) const HEALTH_STATUS: Setting<u32> = setting("status", 200, 100..=599);
+
+// A backend
+pub(crate) const WEIGHT: Setting<u32> = setting("weight", 1, 1..=1_000);
+pub(crate) const DRAIN: bool = false;
+
 // [[region.NAME.school]]
 pub(crate) const PUPILS: Setting<u32> = setting("pupils", 500, 1..=1_000_000);
 

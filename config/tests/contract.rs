@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use einlass_config::{Admission, Config, InFlight, Mode, Platform, Upstream, load_str};
+use einlass_config::{
+    Admission, Affinity, Balancing, Check, Config, Health, Http, InFlight, Mode, Platform,
+    Upstream, load_str,
+};
 
 /// The example that operators are shown.
 const EXAMPLE: &str = r#"
@@ -139,9 +142,39 @@ fn what_is_not_written_has_its_documented_default() {
         write_timeout: Duration::from_mins(1),
         idle_timeout: Duration::from_mins(1),
         max_idle: 512,
+        resolver: None,
+        tls: None,
+        http: Http::One,
     };
     assert_eq!(region.upstream, upstream);
     assert_eq!(Upstream::default(), upstream);
+    let balancing = Balancing {
+        max_in_flight: 1_024,
+        slow_start: Duration::from_secs(15),
+        consecutive_failures: 5,
+        success_rate: 0.7,
+        success_samples: 20,
+        silence: Duration::from_secs(2),
+        ejection: Duration::from_secs(5),
+        retry_budget: 0.1,
+    };
+    assert_eq!(region.balancing, balancing);
+    assert_eq!(Balancing::default(), balancing);
+    let health = Health {
+        check: Check::Tcp,
+        interval: Duration::from_secs(2),
+        timeout: Duration::from_secs(1),
+        rise: 2,
+        fall: 2,
+        jitter: 0.2,
+    };
+    assert_eq!(region.health, health);
+    assert_eq!(Health::default(), health);
+    assert_eq!(region.affinity, Affinity::None);
+    assert_eq!(
+        (region.backends[0].weight, region.backends[0].drain),
+        (1, false)
+    );
 }
 
 #[test]
@@ -203,6 +236,65 @@ fn every_key_can_be_written() {
     assert_eq!(region.upstream.connect_timeout, Duration::from_millis(100));
     assert_eq!(region.gate.submit[0].to_string(), "PUT /in*");
     assert!(region.gate.page[0].matches("GET", "/in"));
+}
+
+#[test]
+fn every_key_of_the_backends_can_be_written() {
+    let config = sound(
+        r#"
+        [region.nord]
+        backends = ["App.Example:8080", { address = "10.0.0.1:80", weight = 3, drain = true }]
+        school = [{ host = "gym.example" }]
+        [region.nord.upstream]
+        resolver = "10.0.0.53"
+        tls = true
+        server_name = "App.Example"
+        http = "2"
+        [region.nord.balancing]
+        max_in_flight = 1
+        slow_start = "0s"
+        consecutive_failures = 1
+        success_rate = 1
+        success_samples = 1
+        silence = "500ms"
+        ejection = "1s"
+        retry_budget = 0
+        [region.nord.affinity]
+        cookie = "sessionid"
+        [region.nord.health]
+        kind = "http"
+        path = "/health?deep=1"
+        host = "gym.example"
+        status = 204
+        interval = "200ms"
+        timeout = "50ms"
+        rise = 1
+        fall = 100
+        jitter = 0
+        "#,
+    );
+    let region = &config.regions[0];
+    assert_eq!(region.backends[0].at.to_string(), "app.example:8080");
+    assert_eq!(
+        (region.backends[1].weight, region.backends[1].drain),
+        (3, true)
+    );
+    assert_eq!(region.balancing.max_in_flight, 1);
+    assert_eq!(region.affinity, Affinity::Cookie("sessionid".to_owned()));
+    let check = Check::Http {
+        path: "/health?deep=1".to_owned(),
+        host: Some("gym.example".to_owned()),
+        status: 204,
+    };
+    assert_eq!(region.health.check, check);
+    let tls = region.upstream.tls.as_ref().unwrap();
+    assert_eq!(tls.server_name, "app.example");
+    assert_eq!((&tls.ca_file, &tls.client), (&None, &None));
+    assert_eq!(region.upstream.http, Http::Two);
+    assert_eq!(
+        region.upstream.resolver,
+        Some("10.0.0.53:53".parse().unwrap())
+    );
 }
 
 #[test]

@@ -365,32 +365,28 @@ fn in_the_backends() {
     ]);
     let table = [
         (
-            "db.example:80",
-            "f.toml:4:13: the backend \"db.example:80\" is a name; only addresses are accepted (write address and port, as in \"10.1.0.11:8080\")",
-        ),
-        (
             "db.example",
-            "f.toml:4:13: the backend \"db.example\" is a name; only addresses are accepted (write address and port, as in \"10.1.0.11:8080\")",
+            "f.toml:4:13: the backend \"db.example\" has no port (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")",
         ),
         (
             "10.0.0.1",
-            "f.toml:4:13: the backend \"10.0.0.1\" has no port (write address and port, as in \"10.1.0.11:8080\")",
+            "f.toml:4:13: the backend \"10.0.0.1\" has no port (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")",
         ),
         (
             "http://10.0.0.1:80",
-            "f.toml:4:13: \"http://10.0.0.1:80\" is a URL; a backend is only an address and a port (write address and port, as in \"10.1.0.11:8080\")",
+            "f.toml:4:13: \"http://10.0.0.1:80\" is a URL; a backend is only an address and a port (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")",
         ),
         (
             "10.0.0.1:99999",
-            "f.toml:4:13: \"10.0.0.1:99999\" is not the address of a backend (write address and port, as in \"10.1.0.11:8080\")",
+            "f.toml:4:13: \"10.0.0.1:99999\" is not the address of a backend (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")",
         ),
         (
             "10.0.0.1:0",
-            "f.toml:4:13: no backend can be reached at port 0 (write address and port, as in \"10.1.0.11:8080\")",
+            "f.toml:4:13: no backend can be reached at port 0 (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")",
         ),
         (
             "0.0.0.0:80",
-            "f.toml:4:13: no backend can be reached at 0.0.0.0 (write address and port, as in \"10.1.0.11:8080\")",
+            "f.toml:4:13: no backend can be reached at 0.0.0.0 (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")",
         ),
         (
             "127.0.0.1:8080",
@@ -411,6 +407,78 @@ fn in_the_backends() {
         );
         assert_eq!(mistakes(&text).to_string(), expected, "in\n{text}");
     }
+}
+
+#[test]
+fn in_how_backends_are_used() {
+    each([
+        (
+            "[region.a]\nbackends = [{ adress = \"10.0.0.1:80\" }]\nschool = [{ host = \"a.example\" }]",
+            "f.toml:2:13: a backend needs an `address`\nf.toml:2:15: unknown key `adress` in [region.a.backends] (did you mean `address`?)",
+        ),
+        (
+            "[region.a]\nbackends = [{ address = \"10.0.0.1:80\", weight = 0 }, 7]\nschool = [{ host = \"a.example\" }]",
+            "f.toml:2:49: `weight` must be between 1 and 1000, not 0\nf.toml:2:54: `backends` must hold addresses, not 7",
+        ),
+    ]);
+    each_in_a_region([
+        (
+            "[region.a.balancing]\nsuccess_rate = 2",
+            "f.toml:5:16: `success_rate` must be between 0 and 1, not 2",
+        ),
+        (
+            "[region.a.upstream]\ntls = true",
+            "f.toml:5:7: `tls` needs `server_name` (write the name that the backends' certificates hold; without one nobody would be checked)",
+        ),
+        (
+            "[region.a.upstream]\nserver_name = \"a.example\"",
+            "f.toml:5:15: `server_name` needs `tls` (write tls = true)",
+        ),
+        (
+            "[region.a.upstream]\ntls = true\nserver_name = \"\"",
+            "f.toml:6:15: \"\" is not the name of a server (write a name that the backends' certificates hold, as in \"app.example\")",
+        ),
+        (
+            "[region.a.upstream]\ntls = true\nserver_name = \"10.0.0.1\"",
+            "f.toml:6:15: \"10.0.0.1\" is not the name of a server (write a name that the backends' certificates hold, as in \"app.example\")",
+        ),
+        (
+            "[region.a.upstream]\ntls = true\nserver_name = \"a.example\"\nclient_key = \"Cargo.toml\"",
+            "f.toml:7:14: `Cargo.toml` does not hold a private key in PEM form\nf.toml:7:14: `client_key` needs `client_certificate` (name the PEM files of both)",
+        ),
+        (
+            "[region.a.upstream]\nhttp = \"3\"",
+            "f.toml:5:8: unknown version \"3\" of HTTP (known here: \"1.1\", \"2\")",
+        ),
+        (
+            "[region.a.affinity]\nby = \"pupil\"",
+            "f.toml:5:6: unknown affinity by \"pupil\" (known here: \"school\")",
+        ),
+        (
+            "[region.a.affinity]\ncookie = \"a b\"",
+            "f.toml:5:10: \"a b\" is not the name of a cookie (write the platform's session cookie, as in \"sessionid\")",
+        ),
+        (
+            "[region.a.affinity]\ncookie = \"einlass_pass\"",
+            "f.toml:5:10: \"einlass_pass\" is a cookie of the gateway (name the platform's session cookie)",
+        ),
+        (
+            "[region.a.affinity]\ncookie = \"sessionid\"\nby = \"school\"",
+            "f.toml:6:6: `by` and `cookie` exclude each other (leave one out)",
+        ),
+        (
+            "[region.a.health]\nkind = \"htp\"",
+            "f.toml:5:8: unknown kind of check \"htp\" (did you mean `http`?)",
+        ),
+        (
+            "[region.a.health]\npath = \"/x\"",
+            "f.toml:5:8: `path` needs kind = \"http\" (a check by \"tcp\" sends nothing)",
+        ),
+        (
+            "[region.a.health]\nkind = \"http\"\npath = \"x y\"\nstatus = 99",
+            "f.toml:6:8: \"x y\" is not a path (write it as it is asked for, as in \"/health\")\nf.toml:7:10: `status` must be between 100 and 599, not 99",
+        ),
+    ]);
 }
 
 #[test]
@@ -527,7 +595,7 @@ fn all_of_them_in_the_order_of_the_file() {
 lisen = 1
 [region.hannover]
 platform = "generik"
-backends = ["10.1.0.11:8080", "db.example:8080"]
+backends = ["10.1.0.11:8080", "db.example"]
 [region.hannover.admission]
 hold = "1h"
 in_flight = { min = 0, max = 100_001 }
@@ -541,7 +609,7 @@ max_connections = 0
 "#;
     assert_eq!(
         mistakes(text).to_string(),
-        "f.toml:2:1: unknown key `lisen` (known here: edge, desk, state, store, region)\nf.toml:4:12: unknown platform `generik` (did you mean `generic`?)\nf.toml:5:31: the backend \"db.example:8080\" is a name; only addresses are accepted (write address and port, as in \"10.1.0.11:8080\")\nf.toml:7:8: `hold` must be between 0s and 30s, not \"1h\"\nf.toml:8:21: `min` must be between 1 and 100000, not 0\nf.toml:8:30: `max` must be between 1 and 100000, not 100001\nf.toml:11:10: `pupils` must be a whole number, not \"900\"\nf.toml:13:8: the host `gym.example` belongs to another school, at f.toml:10:8\nf.toml:15:19: `max_connections` must be between 1 and 10000000, not 0"
+        "f.toml:2:1: unknown key `lisen` (known here: edge, desk, state, store, region)\nf.toml:4:12: unknown platform `generik` (did you mean `generic`?)\nf.toml:5:31: the backend \"db.example\" has no port (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")\nf.toml:7:8: `hold` must be between 0s and 30s, not \"1h\"\nf.toml:8:21: `min` must be between 1 and 100000, not 0\nf.toml:8:30: `max` must be between 1 and 100000, not 100001\nf.toml:11:10: `pupils` must be a whole number, not \"900\"\nf.toml:13:8: the host `gym.example` belongs to another school, at f.toml:10:8\nf.toml:15:19: `max_connections` must be between 1 and 10000000, not 0"
     );
 }
 

@@ -78,6 +78,7 @@ impl Desk {
                 gauges.cap,
             );
         }
+        let backends = self.backends();
         format!(
             "<!DOCTYPE html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=2>\
              <meta name=viewport content=\"width=device-width\"><title>Einlass: rooms</title>\
@@ -85,8 +86,31 @@ impl Desk {
              td,th{{padding:.3rem 1rem;text-align:right;border-bottom:1px solid #8888}}\
              th[scope=row]{{text-align:left}}</style><h1>Rooms</h1><table><thead><tr><th>room\
              <th>waiting<th>buffered<th>backends<th>in flight / cap<th>capacity<th>pool</thead>\
-             {rows}</table><p><a href=/metrics>metrics</a>"
+             {rows}</table><h1>Backends</h1><table><thead><tr><th>room<th>backend<th>state\
+             <th>in flight / bound<th>login<th>ejections</thead>{backends}</table><p><a href=/metrics>metrics</a>"
         )
+    }
+
+    fn backends(&self) -> String {
+        let mut rows = String::new();
+        for pool in &self.site.pools {
+            for gauge in pool.backends.gauges() {
+                let latency = gauge
+                    .latency
+                    .map_or_else(|| "–".to_owned(), |l| format!("{:.0} ms", l * 1_000.0));
+                let _ = write!(
+                    rows,
+                    "<tr><th scope=row>{}<td>{}<td>{}<td>{} / {}<td>{latency}<td>{}",
+                    pool.name,
+                    gauge.address,
+                    gauge.state.name(),
+                    gauge.in_flight,
+                    gauge.limit,
+                    gauge.ejections,
+                );
+            }
+        }
+        rows
     }
 }
 

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora_core::{Error, Result};
 use pingora_proxy::Session;
 
+use crate::backends::Stay;
 use crate::clock::wall;
 use crate::cookies::{self, Jar};
 use crate::flights::{Board, Flight, Landed};
@@ -130,7 +131,8 @@ impl Gateway {
                 .await;
         };
         let patience = seat.pool.limits.hold;
-        let soon = room.soon(held.ticket.turn, patience);
+        // No turn comes soon where no backend answers: the page at once, and not after the hold.
+        let soon = !seat.pool.backends.down() && room.soon(held.ticket.turn, patience);
         if soon
             && room.hold(held.ticket.turn, patience).await
             && let Ok(slot) = room.enter(seat.school, &held.ticket).await
@@ -279,7 +281,8 @@ impl Gateway {
     ) -> Result<bool> {
         let pool = &request.seat.pool;
         let retry = login.clone();
-        let answer = login::perform(&self.logins, pool, slot, login).await;
+        let stay = Stay::of(&self.keys, request, &session.req_header().headers);
+        let answer = login::perform(&self.logins, pool, slot, login, stay).await;
         // The sender is dropped without a word only if the task panicked.
         let answer = answer.unwrap_or(Err(Failure::Lost(login::Lost::Broken)));
         self.metrics.login(&pool.name, &answer);

@@ -1,4 +1,4 @@
-//! The housekeeper: moves the rooms on, writes the state file, looks after backends that failed.
+//! The housekeeper: moves the rooms on, writes the state file, looks after the backends.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use async_trait::async_trait;
 use einlass_admission::ledger::redis::StoreSettings;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
-use tokio::net::TcpStream;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
+use crate::backends::{self, Checker};
 use crate::clock::wall;
 use crate::metrics::Metrics;
-use crate::site::{Pool, Site};
+use crate::site::Site;
 use crate::store;
 
 /// How often a room moves on.
 const TICK: Duration = Duration::from_millis(50);
 /// Every so many ticks polls get a new picture.
 const PUBLISH: u64 = 2;
-/// Every so many ticks the state is written and failed backends are tried.
+/// Every so many ticks the state is written.
 const SECOND: u32 = 20;
 /// Every so many ticks old tickets are forgotten.
 const EXPIRE: u64 = 200;
@@ -46,6 +46,10 @@ impl BackgroundService for Keeper {
                 .inspect_err(|error| tracing::error!(%error, "Rooms are not shared"))
                 .ok()
         });
+        let checker = Checker::new();
+        for pool in &self.site.pools {
+            backends::follow(pool);
+        }
         let mut told = None;
         let mut failing = false;
         while !*shutdown.borrow() {
@@ -55,13 +59,14 @@ impl BackgroundService for Keeper {
             }
             count += 1;
             for pool in &self.site.pools {
+                pool.backends.tick();
+                checker.begin(pool);
                 pool.room
                     .tick(pool.backends.down(), count.is_multiple_of(PUBLISH));
             }
             if count.is_multiple_of(SECOND.into()) {
                 self.save(Some(TICK * SECOND), &mut failing).await;
                 for pool in &self.site.pools {
-                    probe(pool);
                     pool.flights.expire();
                 }
                 if let Some(ledger) = &ledger {
@@ -98,22 +103,5 @@ impl Keeper {
             }
             Ok(Ok(())) | Err(_) => {}
         }
-    }
-}
-
-/// Tries every backend whose last connect failed. Nothing is sent.
-fn probe(pool: &Arc<Pool>) {
-    for backend in pool.backends.failed() {
-        let pool = Arc::clone(pool);
-        tokio::spawn(async move {
-            let connect = TcpStream::connect(backend.address);
-            if matches!(
-                timeout(pool.backends.connect_timeout(), connect).await,
-                Ok(Ok(_))
-            ) {
-                tracing::info!(pool = pool.name, backend = %backend.address, "Backend answers again");
-                backend.connected();
-            }
-        });
     }
 }

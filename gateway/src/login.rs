@@ -13,7 +13,7 @@ use pingora_core::protocols::http::client::HttpSession;
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::backends::Busy;
+use crate::backends::{Busy, Home, Kind, Stay};
 use crate::fault::Fault;
 use crate::room::Slot;
 use crate::site::Pool;
@@ -65,11 +65,12 @@ pub(crate) fn perform(
     pool: &Arc<Pool>,
     slot: Slot,
     login: Login,
+    stay: Stay,
 ) -> oneshot::Receiver<Result<Answer, Failure>> {
     let (done, answer) = oneshot::channel();
     let (connector, pool) = (Arc::clone(connector), Arc::clone(pool));
     tokio::spawn(async move {
-        run(&connector, &pool, slot, login, done).await;
+        run(&connector, &pool, slot, login, stay, done).await;
     });
     answer
 }
@@ -79,9 +80,10 @@ async fn run(
     pool: &Pool,
     mut slot: Slot,
     login: Login,
+    stay: Stay,
     done: oneshot::Sender<Result<Answer, Failure>>,
 ) {
-    let Some((mut session, backend)) = connect(connector, pool).await else {
+    let Some((mut session, backend)) = connect(connector, pool, stay.home).await else {
         drop(slot);
         let _ = done.send(Err(Failure::Unreachable));
         return;
@@ -91,9 +93,10 @@ async fn run(
     let method = login.method.clone();
     let head = exchange(&mut session, login, backend.address);
     let timeout = pool.limits.login_timeout;
-    let header = match tokio::time::timeout(timeout, watched(&mut slot, head)).await {
+    let mut header = match tokio::time::timeout(timeout, watched(&mut slot, head)).await {
         Ok(Some(header)) => header,
         lost => {
+            backend.failed();
             // The slot is freed although the backend may still be hashing: after the longest time
             // the operator allows a login, that is the smaller evil.
             slot.ended(Verdict::Lost);
@@ -107,10 +110,15 @@ async fn run(
             return;
         }
     };
+    backend.answered(header.status);
+    stay.mark(&mut header, backend.address);
     let class = Class::of(pool, &method, &header);
     slot.ended(class.verdict(started.elapsed()));
     let left = timeout.saturating_sub(started.elapsed());
     let (body, whole) = read_ahead(&mut session, left).await;
+    if whole.is_err() {
+        backend.failed();
+    }
     drop((slot, backend));
     match whole {
         Ok(true) => {
@@ -154,22 +162,25 @@ async fn watched<T>(slot: &mut Slot, answer: impl Future<Output = T>) -> T {
     answer.await
 }
 
-/// A fresh connection to the backend with the fewest requests in flight, or to the next if it does
-/// not answer. Connections are not reused for logins: on a reused one a backend may hang up while
+/// A fresh connection to the backend where the login costs least, or to the next if it does not
+/// answer. Connections are not reused for logins: on a reused one a backend may hang up while
 /// the request is under way, and then nobody could say whether the login was sent.
-async fn connect(connector: &Connector, pool: &Pool) -> Option<(HttpSession, Busy)> {
+async fn connect(connector: &Connector, pool: &Pool, home: Home) -> Option<(HttpSession, Busy)> {
     let mut tried: Vec<SocketAddr> = Vec::new();
-    while let Some(backend) = pool.backends.pick(&tried) {
-        let peer = pool.backends.peer(&backend);
+    while let Some(mut backend) = pool.backends.place(Kind::Login, home, &tried).await {
+        let peer = pool.backends.peer_alone(backend.address);
         match connector.get_http_session(&peer).await {
             Ok((session, _)) => {
                 backend.connected();
                 return Some((session, backend));
             }
             Err(error) => {
-                pool.backends.connect_failed(&backend);
                 tracing::warn!(pool = pool.name, backend = %backend.address, %error, "Backend not reached for a login");
                 tried.push(backend.address);
+                backend.not_connected();
+                if !pool.backends.may_retry() {
+                    return None;
+                }
             }
         }
     }
@@ -185,7 +196,11 @@ async fn exchange(
     let broken = |error: &pingora_core::Error| {
         tracing::warn!(%backend, error = %Fault(error), "Backend broke off a login");
     };
-    let header = request(&login).inspect_err(|e| broken(e)).ok()?;
+    let mut header = request(&login).inspect_err(|e| broken(e)).ok()?;
+    if session.as_http2().is_some() {
+        // There the connection is nobody's to close (RFC 9113, 8.2.2).
+        header.remove_header(&http::header::CONNECTION);
+    }
     let sent = async {
         session.write_request_header(Box::new(header)).await?;
         session.write_request_body(login.body, true).await?;

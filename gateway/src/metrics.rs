@@ -1,7 +1,7 @@
 //! What the desk exports for Prometheus.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use einlass_admission::Mode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
@@ -10,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::backends::State;
 use crate::edge::EdgeCounters;
 use crate::login::{Answer, Failure, Lost};
 use crate::site::Site;
@@ -62,6 +63,13 @@ struct PoolClass {
 /// All metrics. Counters are bumped by requests, gauges are read when somebody scrapes.
 pub(crate) struct Metrics {
     registry: Registry,
+    backend_state: Family<BackendState, Gauge>,
+    backend_in_flight: Family<PoolBackend, Gauge>,
+    backend_limit: Family<PoolBackend, Gauge>,
+    backend_latency: Family<PoolBackend, Gauge<f64, AtomicU64>>,
+    backend_ejections: Family<PoolBackend, Counter>,
+    retries: Family<Pool, Counter>,
+    lookups_failed: Family<Pool, Counter>,
     requests: Family<Pool, Counter>,
     failures: Family<Pool, Counter>,
     polls: Family<Pool, Counter>,
@@ -88,6 +96,19 @@ pub(crate) struct Metrics {
 struct PoolMode {
     pool: String,
     mode: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolBackend {
+    pool: String,
+    backend: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BackendState {
+    pool: String,
+    backend: String,
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -119,7 +140,36 @@ impl Metrics {
             Unit::Seconds,
             ledger_seconds.clone(),
         );
+        let backend_latency: Family<PoolBackend, Gauge<f64, AtomicU64>> = Family::default();
+        registry.register_with_unit(
+            "backend_login_latency",
+            "Peak-sensitive average of the backend's logins",
+            Unit::Seconds,
+            backend_latency.clone(),
+        );
         Self {
+            backend_latency,
+            backend_state: register!("backend_state", "1 for how the backend is"),
+            backend_in_flight: register!(
+                "backend_in_flight_requests",
+                "Requests that the backend owes an answer"
+            ),
+            backend_limit: register!(
+                "backend_limit_requests",
+                "Requests that the backend may owe an answer now"
+            ),
+            backend_ejections: register!(
+                "backend_ejections",
+                "How often the backend was left out for its answers"
+            ),
+            lookups_failed: register!(
+                "name_lookup_failures",
+                "Lookups of backends' names without an answer"
+            ),
+            retries: register!(
+                "retries",
+                "Second tries of requests of which nothing was sent"
+            ),
             ledger: register!("ledger_mode", "1 for how the room's ledger is"),
             ledger_seconds,
             requests: register!("requests", "Requests of a pool's schools"),
@@ -233,11 +283,62 @@ impl Metrics {
                 self.capacity.get_or_create(&label).set(capacity);
             }
         }
+        self.backends(site);
         self.edge(edge);
         let mut out = String::new();
         // Writing to a String cannot fail.
         let _ = text::encode(&mut out, &self.registry);
         out
+    }
+
+    /// What is known of every backend now. Those that a name no longer leads to are gone.
+    fn backends(&self, site: &Site) {
+        self.backend_state.clear();
+        self.backend_in_flight.clear();
+        self.backend_limit.clear();
+        self.backend_latency.clear();
+        self.backend_ejections.clear();
+        for pool in &site.pools {
+            let retries = self.retries.get_or_create(&Pool::of(&pool.name)).clone();
+            retries
+                .inner()
+                .store(pool.backends.retries(), Ordering::Relaxed);
+            let lookups = self
+                .lookups_failed
+                .get_or_create(&Pool::of(&pool.name))
+                .clone();
+            lookups
+                .inner()
+                .store(pool.backends.lookups_failed(), Ordering::Relaxed);
+            for gauge in pool.backends.gauges() {
+                let label = PoolBackend {
+                    pool: pool.name.clone(),
+                    backend: gauge.address.to_string(),
+                };
+                for state in State::ALL {
+                    let with_state = BackendState {
+                        pool: label.pool.clone(),
+                        backend: label.backend.clone(),
+                        state: state.name(),
+                    };
+                    let is = i64::from(state == gauge.state);
+                    self.backend_state.get_or_create(&with_state).set(is);
+                }
+                self.backend_in_flight
+                    .get_or_create(&label)
+                    .set(gauge.in_flight.into());
+                self.backend_limit
+                    .get_or_create(&label)
+                    .set(gauge.limit.into());
+                self.backend_ejections
+                    .get_or_create(&label)
+                    .inner()
+                    .store(gauge.ejections.into(), Ordering::Relaxed);
+                if let Some(latency) = gauge.latency {
+                    self.backend_latency.get_or_create(&label).set(latency);
+                }
+            }
+        }
     }
 
     fn edge(&self, edge: &EdgeCounters) {

@@ -128,6 +128,8 @@ pub(crate) async fn relay(
     cookies: Vec<String>,
 ) -> Result<bool> {
     let mut header = answer.header;
+    // A backend that speaks HTTP/2 is no reason to speak it to a browser that does not.
+    header.set_version(Version::HTTP_11);
     for name in [
         "connection",
         "keep-alive",

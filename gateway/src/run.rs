@@ -26,6 +26,8 @@ use crate::random;
 use crate::site::Site;
 use crate::store;
 
+pub use crate::backends::UpstreamError;
+
 /// How long requests in flight may take to finish when the gateway stops.
 const DRAIN: Duration = Duration::from_secs(35);
 
@@ -44,6 +46,9 @@ pub enum RunError {
     /// The ledger cannot be reached, and the operator wants no gateway without it.
     #[error("{0}\n[store] required = true: the gateway does not start without its ledger")]
     Store(#[from] LedgerError),
+    /// A pool's backends cannot be talked to over TLS.
+    #[error("{0}")]
+    Upstream(#[from] UpstreamError),
     /// The edge cannot listen.
     #[error("{0}")]
     Edge(#[from] EdgeError),
@@ -80,12 +85,14 @@ pub fn run(config: &Path) -> Result<(), RunError> {
     } else {
         (u32::try_from(wall().0).unwrap_or(u32::MAX), None)
     };
-    let site = Arc::new(Site::build(&config, Clock::start(), epoch, member, state));
+    let site = Arc::new(Site::build(&config, Clock::start(), epoch, member, state)?);
     let metrics = Arc::new(Metrics::new());
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let idle: u32 = config.pools().iter().map(|p| p.upstream.max_idle).sum();
     let conf = || ServerConf {
         upstream_keepalive_pool_size: idle as usize,
+        // Tries of a request. How many there are is for each pool's retry budget to say.
+        max_retries: 4,
         ..server_conf(threads)
     };
 

@@ -10,9 +10,9 @@ use einlass_admission::{
     ledger::MemberId,
     state::{RoomState, State},
 };
-use einlass_config::{Admission, Config, Gate, HostTable, Mode, Platform};
+use einlass_config::{Admission, Affinity, Config, Gate, HostTable, Mode, Platform};
 
-use crate::backends::Backends;
+use crate::backends::{Backends, UpstreamError};
 use crate::clock::Clock;
 use crate::flights::Flights;
 use crate::room::LiveRoom;
@@ -25,6 +25,7 @@ pub(crate) struct Pool {
     pub(crate) flights: Flights,
     pub(crate) gate: Gate,
     pub(crate) platform: Platform,
+    pub(crate) affinity: Affinity,
     pub(crate) limits: Limits,
 }
 
@@ -63,7 +64,7 @@ impl Site {
         epoch: u32,
         member: Option<MemberId>,
         state: Option<State>,
-    ) -> Self {
+    ) -> Result<Self, UpstreamError> {
         let mut earlier: BTreeMap<String, RoomState> =
             state.map(|state| state.rooms).unwrap_or_default();
         let mut pools = Vec::new();
@@ -112,7 +113,7 @@ impl Site {
             let live = Arc::new(Pool {
                 room: LiveRoom::new(&pool.name, clock, gatekeeper),
                 flights: Flights::default(),
-                backends: Backends::new(clock, pool.upstream.clone(), &pool.backends),
+                backends: Backends::new(clock, &pool)?,
                 limits: Limits {
                     hold: pool.admission.hold,
                     ticket_lifetime: pool.admission.ticket_lifetime,
@@ -123,6 +124,7 @@ impl Site {
                 },
                 gate: pool.gate,
                 platform: pool.platform,
+                affinity: pool.affinity,
                 name: pool.name,
             });
             for ((key, weight, host), school) in schools.into_iter().zip(index) {
@@ -136,10 +138,10 @@ impl Site {
             }
             pools.push(live);
         }
-        Self {
+        Ok(Self {
             hosts: hosts.into_iter().collect(),
             pools,
-        }
+        })
     }
 
     /// What the next run needs: after a clean stop, or if this one is killed within `interval`.

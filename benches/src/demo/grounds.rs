@@ -85,7 +85,7 @@ impl Site {
         };
         let platform = Platform::start(PlatformOptions {
             name: pool.name.clone(),
-            listen: pool.backends,
+            listen: pool.addresses().collect(),
             control: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             workers,
             cost: HashCost {
@@ -125,13 +125,13 @@ fn read(text: &str) -> Result<Config, Mistakes> {
 fn settle(text: &str) -> Result<(String, Vec<(SocketAddr, SocketAddr)>), DemoError> {
     let config = read(text)?;
     let pools = config.pools();
-    let backends = pools.iter().flat_map(|pool| &pool.backends);
+    let backends: Vec<SocketAddr> = pools.iter().flat_map(Pool::addresses).collect();
     let wanted = config
         .edge
         .listen
         .iter()
         .chain([&config.desk.listen])
-        .chain(backends);
+        .chain(&backends);
     // All stay bound until the last is chosen, so that none is chosen twice.
     let mut bound = Vec::new();
     let mut moved = Vec::new();
@@ -163,7 +163,7 @@ mod tests {
         for text in [DEMO_CONFIG, COMPARE_CONFIG, FAIRNESS_CONFIG, MEMORY_CONFIG] {
             let config = read(text).unwrap();
             let pools = config.pools();
-            let mut addresses = pools.iter().flat_map(|pool| &pool.backends);
+            let mut addresses = pools.iter().flat_map(Pool::addresses);
             assert!(addresses.all(|address| address.ip().is_loopback()));
             assert!(
                 config

@@ -18,7 +18,7 @@ use pingora_core::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use crate::backends::Busy;
+use crate::backends::{Busy, Stay};
 use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::site::Site;
@@ -42,6 +42,7 @@ pub(crate) struct Context {
     request: Option<Request>,
     busy: Option<Busy>,
     tried: Vec<SocketAddr>,
+    stay: Option<Stay>,
 }
 
 #[async_trait]
@@ -61,7 +62,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
-        upstream::peer(session, context)
+        upstream::peer(self, session, context).await
     }
 
     async fn upstream_request_filter(
@@ -80,8 +81,9 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         header: &mut ResponseHeader,
-        _: &mut Context,
+        context: &mut Context,
     ) -> Result<()> {
+        upstream::answered(context, header);
         if header.status == StatusCode::SWITCHING_PROTOCOLS {
             // From here on silence is no fault: a WebSocket may have nothing to say.
             session.set_read_timeout(None);
@@ -118,10 +120,10 @@ impl ProxyHttp for Gateway {
         _: &HttpPeer,
         session: &mut Session,
         mut error: Box<Error>,
-        _: &mut Context,
+        context: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        upstream::broke_off(session, &mut error, reused);
+        upstream::broke_off(session, context, &mut error, reused);
         error
     }
 

@@ -1,48 +1,92 @@
 //! Third phase: the backend, and another one if the first cannot be reached.
 
+use http::StatusCode;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_core::{Error, ErrorType, Result};
+use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-use super::Context;
+use super::{Context, Gateway};
+use crate::backends::{Kind, Stay};
 
-/// The backend with the fewest requests in flight, of those not tried yet.
-pub(super) fn peer(_: &Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+/// A backend for the request, of those not tried yet.
+pub(super) async fn peer(
+    gateway: &Gateway,
+    session: &Session,
+    context: &mut Context,
+) -> Result<Box<HttpPeer>> {
     let Some(request) = &context.request else {
         return Error::e_explain(ErrorType::InternalError, "a request without a school");
     };
     let backends = &request.seat.pool.backends;
-    let Some(busy) = backends.pick(&context.tried) else {
+    // A second try that follows a connection closed in idleness gives its place back first.
+    context.busy = None;
+    let kind = if session.req_header().method.is_safe() {
+        Kind::Read
+    } else {
+        Kind::Write
+    };
+    let headers = &session.req_header().headers;
+    let stay = context
+        .stay
+        .get_or_insert_with(|| Stay::of(&gateway.keys, request, headers));
+    let Some(busy) = backends.place(kind, stay.home, &context.tried).await else {
         return Error::e_explain(ErrorType::ConnectError, "no backend is left to try");
     };
-    let peer = backends.peer(&busy);
+    let peer = backends.peer(busy.address);
     context.busy = Some(busy);
     Ok(Box::new(peer))
 }
 
-pub(super) fn connected(context: &Context) {
-    if let Some(busy) = &context.busy {
+pub(super) fn connected(context: &mut Context) {
+    if let Some(busy) = &mut context.busy {
         busy.connected();
     }
 }
 
-/// Nothing was sent, so the next backend may try.
+/// The head of the answer is there. However long its body takes, a stream or a download, the
+/// backend has done its work.
+pub(super) fn answered(context: &mut Context, header: &mut ResponseHeader) {
+    let status = header.status;
+    if let Some(busy) = &mut context.busy
+        && (!status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS)
+    {
+        busy.answered(status);
+        busy.free();
+        if let Some(stay) = &context.stay {
+            stay.mark(header, busy.address);
+        }
+    }
+}
+
+/// Nothing was sent, so the next backend may try, as long as the budget lasts.
 pub(super) fn connect_failed(context: &mut Context, error: &mut Error) {
     if let (Some(request), Some(busy)) = (&context.request, context.busy.take()) {
         let backends = &request.seat.pool.backends;
-        backends.connect_failed(&busy);
         context.tried.push(busy.address);
-        error.set_retry(context.tried.len() < backends.len());
+        busy.not_connected();
+        let another = context.tried.len() < backends.len();
+        error.set_retry(another && backends.may_retry());
     }
 }
 
 /// Only a request that changes nothing is sent again, and only when an idle connection turned out
 /// to be closed.
-pub(super) fn broke_off(session: &Session, error: &mut Error, reused: bool) {
+pub(super) fn broke_off(session: &Session, context: &Context, error: &mut Error, reused: bool) {
     let safe = session.req_header().method.is_safe();
     if safe && !session.as_ref().retry_buffer_truncated() {
         error.retry.decide_reuse(reused);
     } else {
         error.set_retry(false);
+    }
+    let (Some(request), Some(busy)) = (&context.request, &context.busy) else {
+        return;
+    };
+    if error.retry() {
+        error.set_retry(request.seat.pool.backends.may_retry());
+    }
+    // A connection closed in idleness is nobody's fault, nor is a browser that goes away.
+    if !reused && *error.esource() == ErrorSource::Upstream {
+        busy.failed();
     }
 }

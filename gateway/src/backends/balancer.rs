@@ -1,0 +1,342 @@
+//! The balancer: which backend gets the next request. A state machine without a clock or I/O.
+//!
+//! Two backends are drawn, and the one where a request costs less gets it: peak-EWMA of the latency
+//! times requests in flight (Mitzenmacher's power of two choices, as in Finagle and Linkerd). The
+//! draw keeps many gateways, which all see the same idle backend, from all choosing it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use einlass_config::{Balancing, Health};
+
+use super::affinity::{self, Home};
+use super::budget::Budget;
+use super::ewma::PeakEwma;
+use super::member::{Id, Member};
+use super::{Kind, State};
+
+/// At most this share of a pool is ejected.
+const MOST_EJECTED: f64 = 0.3;
+/// A backend without an answer so far is taken for so much of the pool's latency: it is tried, and
+/// not stormed, because what is in flight there counts as everywhere.
+const CURIOSITY: f64 = 0.5;
+/// How fast the pool's own peak latency fades.
+const FADE: Duration = Duration::from_secs(30);
+
+/// All backends of a pool.
+#[derive(Clone, Debug)]
+pub(super) struct Balancer {
+    rules: Balancing,
+    pub(super) budget: Budget,
+    members: Vec<Member>,
+    next_id: Id,
+    /// The state of a pseudo-random sequence (splitmix64).
+    dice: u64,
+    /// Good answers of all backends so far.
+    goods: u64,
+    logins: PeakEwma,
+    reads: PeakEwma,
+    events: Vec<Event>,
+}
+
+/// Where a backend is, and its part of the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Site {
+    pub(super) address: SocketAddr,
+    pub(super) weight: u32,
+    pub(super) drain: bool,
+}
+
+/// What a request wants.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish<'a> {
+    pub(super) kind: Kind,
+    pub(super) home: Home,
+    /// Backends that could not be reached for it.
+    pub(super) tried: &'a [SocketAddr],
+}
+
+/// What it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// This one. It counts as sent.
+    At(Id, SocketAddr),
+    /// All that would do are at their bound.
+    Full,
+    /// There is none, or none that has not been tried.
+    Nobody,
+}
+
+/// What has happened to a backend, to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Event {
+    pub(super) address: SocketAddr,
+    pub(super) before: State,
+    pub(super) after: State,
+}
+
+/// The numbers of a backend, for the desk.
+#[derive(Clone, Debug)]
+pub(crate) struct Gauge {
+    pub(crate) address: SocketAddr,
+    pub(crate) state: State,
+    pub(crate) in_flight: u32,
+    pub(crate) limit: u32,
+    pub(crate) ejections: u32,
+    /// Seconds, of logins; `None` before the first.
+    pub(crate) latency: Option<f64>,
+}
+
+impl Balancer {
+    pub(super) fn new(rules: Balancing, seed: u64) -> Self {
+        Self {
+            budget: Budget::new(rules.retry_budget),
+            rules,
+            members: Vec::new(),
+            next_id: 0,
+            dice: seed,
+            goods: 0,
+            logins: PeakEwma::new(FADE),
+            reads: PeakEwma::new(FADE),
+            events: Vec::new(),
+        }
+    }
+
+    /// From now on these are the pool's backends. Known ones stay as they are, others are let go
+    /// of as soon as nothing is in flight there.
+    pub(super) fn set(&mut self, sites: &[Site]) {
+        for member in &mut self.members {
+            member.leaving = !sites.iter().any(|site| site.address == member.address);
+        }
+        for site in sites {
+            let known = self.members.iter_mut().find(|m| m.address == site.address);
+            if let Some(member) = known {
+                member.weight = f64::from(site.weight.max(1));
+                member.drain = site.drain;
+            } else {
+                let member = Member::new(self.next_id, site.address, site.weight, site.drain);
+                self.next_id += 1;
+                self.members.push(member);
+            }
+        }
+        self.members.retain(|m| !m.leaving || m.in_flight > 0);
+    }
+
+    pub(super) fn choose(&mut self, now: Duration, wish: Wish<'_>) -> Choice {
+        let Some(index) = self.index(now, wish) else {
+            let untried = |m: &&Member| !wish.tried.contains(&m.address);
+            let busy = self.members.iter().filter(untried).any(Member::at_all);
+            return if busy { Choice::Full } else { Choice::Nobody };
+        };
+        let goods = self.goods;
+        let member = &mut self.members[index];
+        member.send(now, wish.kind, goods);
+        Choice::At(member.id, member.address)
+    }
+
+    fn index(&mut self, now: Duration, wish: Wish<'_>) -> Option<usize> {
+        let rules = self.rules;
+        let untried = |m: &Member| !wish.tried.contains(&m.address);
+        if let Home::Backend(home) = wish.home {
+            // A session is not sent away because its backend starts slowly, or is drained.
+            let there = |m: &Member| m.address == home && untried(m) && m.usable();
+            if let Some(index) = self.members.iter().position(there) {
+                let room = self.members[index].in_flight < rules.max_in_flight;
+                return room.then_some(index);
+            }
+        }
+        if let Home::Hash(hash) = wish.home {
+            let fits = |m: &Member| {
+                m.open() && m.in_flight < m.limit(now, &rules) || m.wants_trial(now, wish.kind)
+            };
+            let height = |m: &Member| affinity::rendezvous(hash, m.address, m.weight);
+            let all = self.members.iter().enumerate();
+            let highest = all
+                .filter(|(_, m)| untried(m) && fits(m))
+                .max_by(|(_, a), (_, b)| height(a).total_cmp(&height(b)));
+            if let Some((index, _)) = highest {
+                return Some(index);
+            }
+        }
+        let trial = |m: &Member| untried(m) && m.wants_trial(now, wish.kind);
+        if let Some(index) = self.members.iter().position(trial) {
+            return Some(index);
+        }
+        let fits = |m: &Member| untried(m) && m.open() && m.in_flight < m.limit(now, &rules);
+        let mean = match wish.kind {
+            Kind::Login => &self.logins,
+            Kind::Read | Kind::Write => &self.reads,
+        };
+        let unmeasured = mean.value(now).map_or(1.0, |mean| mean * CURIOSITY);
+        let cost = |m: &Member| m.cost(now, wish.kind, unmeasured);
+        let open = self.members.iter().any(|m| untried(m) && m.open());
+        if open {
+            let (one, other) = self.draw_two(fits)?;
+            let cheaper = cost(&self.members[other]) < cost(&self.members[one]);
+            return Some(if cheaper { other } else { one });
+        }
+        // Better an ejected backend than none, but not one that does not answer at all.
+        let last = |m: &Member| untried(m) && m.at_all() && m.in_flight < rules.max_in_flight;
+        let (one, _) = self.draw_two(last)?;
+        Some(one)
+    }
+
+    /// Two different ones of those that fit; the same twice if there is only one.
+    fn draw_two(&mut self, fits: impl Fn(&Member) -> bool) -> Option<(usize, usize)> {
+        let count = self.members.iter().filter(|m| fits(m)).count();
+        if count == 0 {
+            return None;
+        }
+        let first = self.roll(count);
+        let second = match count {
+            1 => first,
+            _ => (first + 1 + self.roll(count - 1)) % count,
+        };
+        let nth = |n: usize| {
+            let mut fitting = self.members.iter().enumerate().filter(|(_, m)| fits(m));
+            fitting.nth(n).map(|(index, _)| index)
+        };
+        Some((nth(first)?, nth(second)?))
+    }
+
+    fn roll(&mut self, sides: usize) -> usize {
+        self.dice = self.dice.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut x = self.dice;
+        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        x ^= x >> 31;
+        usize::try_from(x % sides.max(1) as u64).unwrap_or(0)
+    }
+
+    pub(super) fn connected(&mut self, now: Duration, id: Id) {
+        self.change(id, |member, _| member.connected(now));
+    }
+
+    /// Nothing was sent. That is a fact and no matter of statistics: the backend is left out until a
+    /// connection stands again, however many others are out.
+    pub(super) fn not_connected(&mut self, now: Duration, id: Id) {
+        self.change(id, |member, _| member.not_connected(now));
+    }
+
+    pub(super) fn good(&mut self, now: Duration, id: Id, latency: Option<(Kind, Duration)>) {
+        self.goods += 1;
+        match latency {
+            Some((Kind::Login, took)) => self.logins.observe(now, took.as_secs_f64()),
+            Some((Kind::Read, took)) => self.reads.observe(now, took.as_secs_f64()),
+            Some((Kind::Write, _)) | None => {}
+        }
+        self.change(id, |member, _| member.good(now, latency));
+    }
+
+    pub(super) fn failed(&mut self, now: Duration, id: Id) {
+        self.change(id, |member, _| member.failed(now));
+        self.judge(now, id);
+    }
+
+    /// The request is over, or the backend owes it nothing any more.
+    pub(super) fn free(&mut self, now: Duration, id: Id) {
+        self.change(id, |member, _| {
+            member.free();
+            member.undecided(now);
+        });
+    }
+
+    /// To be called several times a second: trials begin, silence is noticed, what has left goes.
+    pub(super) fn tick(&mut self, now: Duration) {
+        let ids: Vec<Id> = self.members.iter().map(|m| m.id).collect();
+        for id in ids {
+            self.change(id, |member, _| member.tick(now));
+            self.judge(now, id);
+        }
+        self.members.retain(|m| !m.leaving || m.in_flight > 0);
+    }
+
+    /// Backends to be checked now.
+    pub(super) fn due(&mut self, now: Duration) -> Vec<(Id, SocketAddr)> {
+        let members = self.members.iter_mut().filter(|m| !m.leaving);
+        members
+            .filter_map(|m| m.checks.begin(now).then_some((m.id, m.address)))
+            .collect()
+    }
+
+    pub(super) fn checked(&mut self, now: Duration, id: Id, passed: bool, rules: &Health) {
+        let spread = f64::from(u32::try_from(self.roll(1_000)).unwrap_or(0)) / 1_000.0;
+        self.change(id, |member, _| member.checked(now, passed, rules, spread));
+    }
+
+    /// No backend can be reached, or the operator lets nobody in at any.
+    pub(super) fn down(&self) -> bool {
+        let mut there = self.members.iter().filter(|m| !m.leaving && !m.drain);
+        there.all(|m| !m.reachable())
+    }
+
+    /// Backends that belong to the pool.
+    pub(super) fn len(&self) -> usize {
+        self.members.iter().filter(|m| !m.leaving).count()
+    }
+
+    pub(super) fn gauges(&self, now: Duration) -> Vec<Gauge> {
+        let gauge = |m: &Member| Gauge {
+            address: m.address,
+            state: m.state(),
+            in_flight: m.in_flight,
+            limit: m.limit(now, &self.rules),
+            ejections: m.ejections,
+            latency: m.latency_now(now, Kind::Login),
+        };
+        self.members.iter().map(gauge).collect()
+    }
+
+    /// What has happened since the last call.
+    pub(super) fn events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Ejects a backend if its answers, or that it gives none, ask for it and it is not the last.
+    fn judge(&mut self, now: Duration, id: Id) {
+        let usual = self.logins.value(now).unwrap_or(0.0);
+        let Some(member) = self.members.iter().find(|m| m.id == id) else {
+            return;
+        };
+        let lost = member.trial_lost(now, &self.rules, usual);
+        let out = member.usable()
+            && (member.is_outlier(now, &self.rules)
+                || member.is_silent(now, &self.rules, usual, self.goods))
+            && self.may_eject(id);
+        if lost || out {
+            self.change(id, |member, rules| member.eject(now, rules));
+        }
+    }
+
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a small count"
+    )]
+    fn may_eject(&self, id: Id) -> bool {
+        let here = || self.members.iter().filter(|m| !m.leaving);
+        let most = ((here().count() as f64 * MOST_EJECTED) as usize).max(1);
+        let ejected = here().filter(|m| m.is_ejected()).count();
+        let another = here().any(|m| m.id != id && m.open());
+        another && ejected < most
+    }
+
+    fn change(&mut self, id: Id, change: impl FnOnce(&mut Member, &Balancing)) {
+        if let Some(member) = self.members.iter_mut().find(|m| m.id == id) {
+            let before = member.state();
+            change(member, &self.rules);
+            let after = member.state();
+            if before != after {
+                self.events.push(Event {
+                    address: member.address,
+                    before,
+                    after,
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "balancer_tests.rs"]
+mod tests;

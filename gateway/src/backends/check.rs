@@ -1,0 +1,90 @@
+//! Active checks: does a backend accept connections, does it answer?
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use einlass_config::Check;
+use http::header::{CONNECTION, HOST, USER_AGENT};
+use pingora_core::connectors::TransportConnector;
+use pingora_core::connectors::http::Connector;
+use pingora_core::protocols::http::client::HttpSession;
+use pingora_http::RequestHeader;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::Backends;
+use crate::site::Pool;
+
+/// Checks backends, over connections of its own.
+pub(crate) struct Checker {
+    transport: Arc<TransportConnector>,
+    http: Arc<Connector>,
+    /// Thousands of schools with a server of their own shall not be asked in one moment.
+    at_once: Arc<Semaphore>,
+}
+
+/// Checks under way at a time.
+const AT_ONCE: usize = 256;
+
+impl Checker {
+    pub(crate) fn new() -> Self {
+        Self {
+            transport: Arc::new(TransportConnector::new(None)),
+            http: Arc::new(Connector::new(None)),
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// Begins the checks of a pool that are due. Returns at once.
+    pub(crate) fn begin(&self, pool: &Arc<Pool>) {
+        for (id, address) in pool.backends.due() {
+            let (pool, transport) = (Arc::clone(pool), Arc::clone(&self.transport));
+            let (http, at_once) = (Arc::clone(&self.http), Arc::clone(&self.at_once));
+            tokio::spawn(async move {
+                // It is never closed; without a permit the check takes place all the same.
+                let _permit = at_once.acquire().await;
+                let backends = &pool.backends;
+                let check = async {
+                    match &backends.health.check {
+                        Check::Tcp => accepts(&transport, backends, address).await,
+                        Check::Http { path, host, status } => {
+                            let host = host.as_deref().unwrap_or(&backends.host);
+                            answers(&http, backends, address, host, path).await == Some(*status)
+                        }
+                    }
+                };
+                let passed = timeout(backends.health.timeout, check).await;
+                backends.checked(id, passed.unwrap_or(false));
+            });
+        }
+    }
+}
+
+/// A connection stands, with TLS if the pool has it. Nothing is sent.
+async fn accepts(transport: &TransportConnector, backends: &Backends, address: SocketAddr) -> bool {
+    transport.new_stream(&backends.peer(address)).await.is_ok()
+}
+
+/// The status of the answer to a request for the path.
+async fn answers(
+    http: &Connector,
+    backends: &Backends,
+    address: SocketAddr,
+    host: &str,
+    path: &str,
+) -> Option<u16> {
+    let peer = backends.peer_alone(address);
+    let (mut session, _) = http.get_http_session(&peer).await.ok()?;
+    let mut header = RequestHeader::build("GET", path.as_bytes(), Some(3)).ok()?;
+    header.insert_header(HOST, host).ok()?;
+    header.insert_header(USER_AGENT, "einlass-check").ok()?;
+    if matches!(session, HttpSession::H1(_)) {
+        header.insert_header(CONNECTION, "close").ok()?;
+    }
+    session.write_request_header(Box::new(header)).await.ok()?;
+    session.finish_request_body().await.ok()?;
+    session.read_response_header().await.ok()?;
+    let status = session.response_header().map(|h| h.status.as_u16());
+    session.shutdown().await;
+    status
+}

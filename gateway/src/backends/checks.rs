@@ -1,0 +1,108 @@
+//! What active checks say of one backend: thresholds both ways, and when the next one is due.
+
+use std::time::Duration;
+
+use einlass_config::Health;
+
+/// After a failed connect a backend is tried again so soon, whatever the interval.
+const SOON: Duration = Duration::from_millis(200);
+/// While it does not answer, at least this often.
+const WHILE_DOWN: Duration = Duration::from_secs(1);
+
+/// The state of one backend's checks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Checks {
+    /// Results of the same kind in a row.
+    passed: u32,
+    failed: u32,
+    /// So many failed that the backend is out.
+    down: bool,
+    running: bool,
+    next: Duration,
+}
+
+impl Checks {
+    pub(super) fn is_down(&self) -> bool {
+        self.down
+    }
+
+    /// Whether a check is to be made now; if so it counts as begun.
+    pub(super) fn begin(&mut self, now: Duration) -> bool {
+        let due = !self.running && now >= self.next;
+        self.running |= due;
+        due
+    }
+
+    /// The next one is not far: something has just gone wrong.
+    pub(super) fn hurry(&mut self, now: Duration) {
+        self.next = self.next.min(now + SOON);
+    }
+
+    /// A check has ended. `out` says whether the backend was left out until now, `spread` is random
+    /// between 0 and 1.
+    pub(super) fn ended(
+        &mut self,
+        now: Duration,
+        passed: bool,
+        out: bool,
+        rules: &Health,
+        spread: f64,
+    ) {
+        self.running = false;
+        if passed {
+            (self.passed, self.failed) = (self.passed.saturating_add(1), 0);
+            self.down &= self.passed < rules.rise;
+        } else {
+            (self.passed, self.failed) = (0, self.failed.saturating_add(1));
+            self.down |= self.failed >= rules.fall;
+        }
+        let pause = if out || self.down || !passed {
+            rules.interval.min(WHILE_DOWN)
+        } else {
+            rules.interval
+        };
+        self.next = now + pause.mul_f64(1.0 + rules.jitter * (spread - 0.5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_takes_several_checks_to_change_a_mind() {
+        let rules = Health {
+            rise: 2,
+            fall: 3,
+            ..Health::default()
+        };
+        let mut checks = Checks::default();
+        let mut told = |passed: bool| {
+            checks.ended(Duration::ZERO, passed, false, &rules, 0.5);
+            checks.is_down()
+        };
+        let results = [
+            false, false, true, false, false, false, true, false, true, true,
+        ];
+        let down = results.map(&mut told);
+        let expected = [
+            false, false, false, false, false, true, true, true, true, false,
+        ];
+        assert_eq!(down, expected);
+    }
+
+    #[test]
+    fn checks_are_spread_and_never_overlap() {
+        let rules = Health::default();
+        let mut checks = Checks::default();
+        assert!(checks.begin(Duration::ZERO));
+        assert!(!checks.begin(Duration::from_mins(1)), "one is under way");
+        checks.ended(Duration::ZERO, true, false, &rules, 1.0);
+        let late = rules.interval.mul_f64(1.0 + rules.jitter / 2.0);
+        assert!(!checks.begin(late.mul_f64(0.99)));
+        assert!(checks.begin(late));
+        checks.ended(Duration::ZERO, true, false, &rules, 0.0);
+        checks.hurry(Duration::ZERO);
+        assert!(checks.begin(SOON));
+    }
+}

@@ -1,0 +1,334 @@
+//! One backend of a pool: what it has to do, how quick it is, and whether it is to be used.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use einlass_config::{Balancing, Health as CheckRules};
+
+use super::checks::Checks;
+use super::ewma::PeakEwma;
+use super::ramp::Ramp;
+use super::signals::Signals;
+use super::{Kind, State};
+
+/// How fast an old peak of the latency fades.
+const FADE: Duration = Duration::from_secs(10);
+/// A backend that was away for less than this takes its work up again at once.
+const BLINK: Duration = Duration::from_secs(2);
+/// An ejection lasts at most so many times as long as the first.
+const LONGEST: u32 = 10;
+/// Whoever has been in for so long is forgiven earlier ejections.
+const FORGIVEN: Duration = Duration::from_mins(2);
+/// So many times the usual latency is not silence yet.
+const PATIENCE: f64 = 4.0;
+/// So long a login is waited for to try an ejected backend; then any request may.
+const TRY_ANY: Duration = Duration::from_secs(5);
+
+/// Names a member while its pool lives.
+pub(super) type Id = u32;
+
+/// One backend, as the balancer sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) id: Id,
+    pub(super) address: SocketAddr,
+    pub(super) weight: f64,
+    /// The operator sends nobody new there.
+    pub(super) drain: bool,
+    /// Its name no longer leads here: it stays until nothing is in flight.
+    pub(super) leaving: bool,
+    pub(super) in_flight: u32,
+    pub(super) ejections: u32,
+    pub(super) checks: Checks,
+    logins: PeakEwma,
+    reads: PeakEwma,
+    signals: Signals,
+    ramp: Ramp,
+    standing: Standing,
+    /// The last connect failed, and none has succeeded since.
+    unreached: bool,
+    /// Since when it has not been used.
+    out: Option<Duration>,
+    quiet: Option<Quiet>,
+    in_a_row: u32,
+}
+
+/// In, out, or on trial.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Standing {
+    In {
+        since: Duration,
+    },
+    Ejected {
+        until: Duration,
+    },
+    /// One real login decides.
+    Trial {
+        since: Duration,
+        login: Option<Duration>,
+    },
+}
+
+/// What has been sent since the backend last gave a sign of life.
+#[derive(Clone, Copy, Debug)]
+struct Quiet {
+    since: Duration,
+    sent: u32,
+    login: bool,
+    /// How many good answers the pool had given when it began.
+    goods: u64,
+}
+
+impl Member {
+    pub(super) fn new(id: Id, address: SocketAddr, weight: u32, drain: bool) -> Self {
+        Self {
+            id,
+            address,
+            weight: f64::from(weight.max(1)),
+            drain,
+            leaving: false,
+            in_flight: 0,
+            ejections: 0,
+            checks: Checks::default(),
+            logins: PeakEwma::new(FADE),
+            reads: PeakEwma::new(FADE),
+            signals: Signals::default(),
+            ramp: Ramp::new(),
+            standing: Standing::In {
+                since: Duration::ZERO,
+            },
+            unreached: false,
+            out: None,
+            quiet: None,
+            in_a_row: 0,
+        }
+    }
+
+    /// Nothing suggests that it does not answer, whether it is ejected or not.
+    pub(super) fn reachable(&self) -> bool {
+        !self.unreached && !self.checks.is_down()
+    }
+
+    /// It may be given requests of those who are there already.
+    pub(super) fn usable(&self) -> bool {
+        self.reachable() && !self.leaving && matches!(self.standing, Standing::In { .. })
+    }
+
+    /// It may be given any request.
+    pub(super) fn open(&self) -> bool {
+        self.usable() && !self.drain
+    }
+
+    /// It may be given a request that decides whether it comes back.
+    pub(super) fn wants_trial(&self, now: Duration, kind: Kind) -> bool {
+        let Standing::Trial { since, login: None } = self.standing else {
+            return false;
+        };
+        let fits = kind == Kind::Login || now.saturating_sub(since) >= TRY_ANY;
+        fits && self.at_all()
+    }
+
+    /// It may be given a request if there is no better one.
+    pub(super) fn at_all(&self) -> bool {
+        self.reachable() && !self.leaving && !self.drain
+    }
+
+    pub(super) fn is_ejected(&self) -> bool {
+        !matches!(self.standing, Standing::In { .. })
+    }
+
+    /// The bound on its requests in flight.
+    pub(super) fn limit(&self, now: Duration, rules: &Balancing) -> u32 {
+        match self.standing {
+            Standing::In { .. } => self.ramp.limit(now, rules.max_in_flight, rules.slow_start),
+            Standing::Ejected { .. } | Standing::Trial { .. } => 1,
+        }
+    }
+
+    /// What one more request would cost here: peak-EWMA times those in flight and this one, by
+    /// weight. `unmeasured` stands for the latency of a backend that has none yet.
+    pub(super) fn cost(&self, now: Duration, kind: Kind, unmeasured: f64) -> f64 {
+        let latency = self.latency(kind).value(now).unwrap_or(unmeasured);
+        // Idle backends whose peaks have faded are told apart by what they have to do.
+        latency.max(1e-4) * f64::from(self.in_flight + 1) / self.weight
+    }
+
+    /// Seconds; `None` before the first answer of that kind.
+    pub(super) fn latency_now(&self, now: Duration, kind: Kind) -> Option<f64> {
+        self.latency(kind).value(now)
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self.standing {
+            _ if self.leaving => State::Leaving,
+            _ if !self.reachable() => State::Down,
+            Standing::Ejected { .. } => State::Ejected,
+            Standing::Trial { .. } => State::Trial,
+            Standing::In { .. } if self.drain => State::Draining,
+            Standing::In { .. } => State::Up,
+        }
+    }
+
+    /// A request is on its way there.
+    pub(super) fn send(&mut self, now: Duration, kind: Kind, goods: u64) {
+        self.in_flight += 1;
+        self.ramp.observe(now, self.in_flight);
+        if kind != Kind::Write {
+            let quiet = self.quiet.get_or_insert(Quiet {
+                since: now,
+                sent: 0,
+                login: false,
+                goods,
+            });
+            quiet.sent += 1;
+            quiet.login |= kind == Kind::Login;
+        }
+        if let Standing::Trial { login, .. } = &mut self.standing {
+            login.get_or_insert(now);
+        }
+    }
+
+    pub(super) fn free(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if self.in_flight == 0 {
+            self.quiet = None;
+        }
+    }
+
+    pub(super) fn connected(&mut self, now: Duration) {
+        self.unreached = false;
+        self.settle(now);
+    }
+
+    pub(super) fn not_connected(&mut self, now: Duration) {
+        self.unreached = true;
+        self.checks.hurry(now);
+        self.settle(now);
+    }
+
+    /// It has answered well; `latency` if the time it took means something.
+    pub(super) fn good(&mut self, now: Duration, latency: Option<(Kind, Duration)>) {
+        self.quiet = None;
+        self.signals.good(now);
+        match latency {
+            Some((Kind::Login, took)) => self.logins.observe(now, took.as_secs_f64()),
+            Some((Kind::Read, took)) => self.reads.observe(now, took.as_secs_f64()),
+            Some((Kind::Write, _)) | None => {}
+        }
+        if let Standing::Trial { login: Some(_), .. } = self.standing {
+            self.standing = Standing::In { since: now };
+            self.settle(now);
+        }
+    }
+
+    /// It has failed. Answers of failure are a sign of life all the same.
+    pub(super) fn failed(&mut self, now: Duration) {
+        self.quiet = None;
+        self.signals.failed(now);
+    }
+
+    /// Whether its answers say that it should be ejected.
+    pub(super) fn is_outlier(&self, now: Duration, rules: &Balancing) -> bool {
+        let rate = self.signals.success_rate(now, rules.success_samples);
+        self.signals.in_a_row() >= rules.consecutive_failures
+            || rate.is_some_and(|rate| rate < rules.success_rate)
+    }
+
+    /// Whether it owes answers and gives none, while the rest of the pool has given several.
+    pub(super) fn is_silent(
+        &self,
+        now: Duration,
+        rules: &Balancing,
+        usual: f64,
+        goods: u64,
+    ) -> bool {
+        self.quiet.is_some_and(|quiet| {
+            let own = self.logins.value(now).unwrap_or(0.0).max(usual);
+            let patience = rules.silence.as_secs_f64().max(PATIENCE * own);
+            (quiet.login || quiet.sent > 1)
+                && now.saturating_sub(quiet.since).as_secs_f64() > patience
+                && goods >= quiet.goods + 5
+        })
+    }
+
+    /// Whether the login that decides has failed: `failed` says so, or it takes too long.
+    pub(super) fn trial_lost(&self, now: Duration, rules: &Balancing, usual: f64) -> bool {
+        let Standing::Trial {
+            login: Some(at), ..
+        } = self.standing
+        else {
+            return false;
+        };
+        let patience = rules.silence.as_secs_f64().max(PATIENCE * usual);
+        self.signals.in_a_row() > 0 || now.saturating_sub(at).as_secs_f64() > patience
+    }
+
+    pub(super) fn eject(&mut self, now: Duration, rules: &Balancing) {
+        if let Standing::In { since } = self.standing
+            && now.saturating_sub(since) > FORGIVEN
+        {
+            self.in_a_row = 0;
+        }
+        let times = 2_u32.saturating_pow(self.in_a_row).min(LONGEST);
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        self.ejections += 1;
+        self.standing = Standing::Ejected {
+            until: now + rules.ejection * times,
+        };
+        self.signals.clear();
+        self.quiet = None;
+        self.settle(now);
+    }
+
+    /// Its time out is over if nothing else speaks against it.
+    pub(super) fn tick(&mut self, now: Duration) {
+        if let Standing::Ejected { until } = self.standing
+            && now >= until
+        {
+            self.standing = Standing::Trial {
+                since: now,
+                login: None,
+            };
+            self.signals.clear();
+        }
+    }
+
+    /// A request that was to decide has ended without deciding.
+    pub(super) fn undecided(&mut self, now: Duration) {
+        if let Standing::Trial { login, .. } = &mut self.standing
+            && self.in_flight == 0
+        {
+            *login = None;
+        }
+        self.settle(now);
+    }
+
+    pub(super) fn checked(&mut self, now: Duration, passed: bool, rules: &CheckRules, spread: f64) {
+        let out = self.unreached;
+        self.checks.ended(now, passed, out, rules, spread);
+        self.unreached &= !passed;
+        self.settle(now);
+    }
+
+    fn latency(&self, kind: Kind) -> &PeakEwma {
+        match kind {
+            Kind::Login => &self.logins,
+            Kind::Read | Kind::Write => &self.reads,
+        }
+    }
+
+    /// Whoever comes back after more than a blink starts slowly.
+    fn settle(&mut self, now: Duration) {
+        match (self.usable(), self.out) {
+            (false, None) => self.out = Some(now),
+            (true, Some(since)) => {
+                self.out = None;
+                self.signals.clear();
+                if now.saturating_sub(since) >= BLINK {
+                    self.ramp.start(now);
+                }
+            }
+            _ => {}
+        }
+    }
+}

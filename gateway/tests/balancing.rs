@@ -1,0 +1,893 @@
+//! Whatever breaks among the backends of a pool, the others take over: real sockets on both sides.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
+
+#[path = "balancing/fickle.rs"]
+#[allow(unreachable_pub, dead_code, reason = "a module of a test")]
+mod fickle;
+
+#[path = "balancing/dns.rs"]
+#[allow(unreachable_pub, dead_code, reason = "a module of a test")]
+mod dns;
+
+#[path = "balancing/secure.rs"]
+#[allow(unreachable_pub, dead_code, reason = "a module of a test")]
+mod secure;
+
+mod common;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use common::{Browser, Gateway, Setup, eventually, free_address, get, post, send, try_send};
+use dns::{Dns, Says};
+use fickle::{Fickle, Mood};
+use hyper::StatusCode;
+use secure::{Authority, Secure};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
+
+const GYM: &str = "gym.example";
+const QUICK: Mood = Mood::Fine(Duration::from_millis(20));
+/// Short times, so that a test sees a backend go and come back.
+const NIMBLE: &str = "[region.north.balancing]\nejection = \"1s\"\nslow_start = \"3s\"\n\
+    [region.north.health]\ninterval = \"300ms\"\ntimeout = \"300ms\"\n";
+
+async fn gateway(backends: &[SocketAddr], more: &str) -> Gateway {
+    Setup::default()
+        .region("north", backends, 400, &[(GYM, 900)], "")
+        .text(more)
+        .start()
+        .await
+}
+
+async fn state(gateway: &Gateway, backend: SocketAddr) -> String {
+    let metrics = send(gateway.desk, get("/metrics", "desk")).await.text();
+    let of = format!("einlass_backend_state{{pool=\"north\",backend=\"{backend}\",state=\"");
+    let is = metrics.lines().find_map(|line| {
+        let (state, value) = line.strip_prefix(&of)?.split_once("\"} ")?;
+        (value == "1").then(|| state.to_owned())
+    });
+    is.unwrap_or_default()
+}
+
+async fn number(gateway: &Gateway, what: &str, backend: SocketAddr) -> f64 {
+    let name = format!("einlass_backend_{what}{{pool=\"north\",backend=\"{backend}\"}}");
+    gateway.metric(&name).await
+}
+
+/// When a login began, how it was answered, and after how long.
+type Login = (Instant, Option<StatusCode>, Duration);
+
+/// Logins at a steady rate, as they come at a school's door: none waits for another.
+struct Stream {
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<Vec<JoinHandle<Login>>>,
+}
+
+impl Stream {
+    fn start(edge: SocketAddr, per_second: u32) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let task = tokio::spawn(async move {
+            let mut logins = Vec::new();
+            let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
+            while !stopped.load(Ordering::SeqCst) {
+                ticks.tick().await;
+                logins.push(tokio::spawn(async move {
+                    let began = Instant::now();
+                    let answer = try_send(edge, post("/login", GYM, "user=x")).await;
+                    let status = answer.ok().map(|answer| answer.status);
+                    (began, status, began.elapsed())
+                }));
+            }
+            logins
+        });
+        Self { stop, task }
+    }
+
+    async fn end(self) -> Vec<Login> {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut logins = Vec::new();
+        for login in self.task.await.unwrap() {
+            logins.push(login.await.unwrap());
+        }
+        logins
+    }
+}
+
+/// Three backends under a stream of logins; what breaks one of them, and what mends it. It must be
+/// out within three seconds, no login fails but those sent to it, and it comes back slowly.
+async fn breaks_and_mends<B, M>(
+    breaks: impl FnOnce(Arc<Fickle>) -> B,
+    mends: impl FnOnce(Arc<Fickle>) -> M,
+) where
+    B: Future<Output = ()>,
+    M: Future<Output = ()>,
+{
+    let backends = [
+        Fickle::start(QUICK).await,
+        Fickle::start(QUICK).await,
+        Fickle::start(QUICK).await,
+    ];
+    let addresses = backends.each_ref().map(|backend| backend.address);
+    let [bad, _one, _other] = backends.map(Arc::new);
+    let more = format!("{NIMBLE}[region.north.upstream]\nlogin_timeout = \"5s\"\n");
+    let gateway = gateway(&addresses, &more).await;
+    let stream = Stream::start(gateway.edge, 60);
+    assert!(eventually(async || bad.requests() > 20).await);
+    let before = bad.requests();
+    breaks(Arc::clone(&bad)).await;
+    let broken = Instant::now();
+    let out = async || state(&gateway, bad.address).await != "up";
+    assert!(eventually(out).await);
+    let took = broken.elapsed();
+    assert!(took < Duration::from_secs(3), "out only after {took:?}");
+    mends(Arc::clone(&bad)).await;
+    let mended = bad.requests();
+    let back = async || state(&gateway, bad.address).await == "up";
+    assert!(
+        eventually(back).await,
+        "{}",
+        state(&gateway, bad.address).await
+    );
+    let mut curve = Vec::new();
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_millis(3_500) {
+        let limit = number(&gateway, "limit_requests", bad.address).await;
+        let in_flight = number(&gateway, "in_flight_requests", bad.address).await;
+        curve.push((started.elapsed().as_millis(), in_flight, limit));
+        assert!(in_flight <= limit, "{curve:?}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    println!("out after {took:?}; back (ms, in flight, bound): {curve:?}");
+    let logins = stream.end().await;
+    let failed = logins
+        .iter()
+        .filter(|(_, status, _)| *status != Some(StatusCode::OK));
+    let failed = failed.count();
+    let sent = mended.saturating_sub(before) + 2;
+    assert!(
+        failed <= sent,
+        "{failed} logins failed, {sent} were sent to the bad one"
+    );
+    assert!(bad.requests() > mended, "it works again");
+}
+
+async fn says(text: &'static [u8]) {
+    let breaks = async |bad: Arc<Fickle>| bad.set(Mood::Says(text));
+    breaks_and_mends(breaks, async |bad: Arc<Fickle>| bad.set(QUICK)).await;
+}
+
+#[tokio::test]
+async fn a_backend_whose_port_refuses_is_left_out_and_comes_back() {
+    let breaks = async |bad: Arc<Fickle>| bad.stop();
+    breaks_and_mends(breaks, async |bad: Arc<Fickle>| bad.start_again().await).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_never_answers_is_left_out_and_comes_back() {
+    let breaks = async |bad: Arc<Fickle>| bad.set(Mood::Silent);
+    breaks_and_mends(breaks, async |bad: Arc<Fickle>| bad.set(QUICK)).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_answers_503_is_left_out_and_comes_back() {
+    says(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn a_backend_that_answers_502_is_left_out_and_comes_back() {
+    says(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn a_backend_that_answers_garbage_is_left_out_and_comes_back() {
+    says(b"this is not HTTP\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn a_backend_that_answers_half_a_header_is_left_out_and_comes_back() {
+    says(b"HTTP/1.1 200 O").await;
+}
+
+#[tokio::test]
+async fn a_backend_with_a_wrong_length_is_left_out_and_comes_back() {
+    says(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nwhat").await;
+}
+
+#[tokio::test]
+async fn a_backend_that_closes_in_the_middle_is_left_out_and_comes_back() {
+    says(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf").await;
+}
+
+#[tokio::test]
+async fn a_backend_that_swallows_connections_costs_no_login() {
+    // Nobody accepts, and the queue of the port is full: further connects hang.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let hole = socket.listen(1).unwrap();
+    let address = hole.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(stream) =
+        tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await
+    {
+        queue.push(stream.unwrap());
+    }
+    let fine = Fickle::start(QUICK).await;
+    let gateway = gateway(&[address, fine.address], NIMBLE).await;
+    let stream = Stream::start(gateway.edge, 40);
+    let out = async || state(&gateway, address).await == "down";
+    let began = Instant::now();
+    assert!(eventually(out).await);
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    let logins = stream.end().await;
+    assert!(
+        logins
+            .iter()
+            .all(|(_, status, _)| *status == Some(StatusCode::OK))
+    );
+}
+
+#[tokio::test]
+async fn a_backend_that_becomes_thirty_times_slower_gets_little() {
+    let slow = Fickle::start(QUICK).await;
+    let others = [Fickle::start(QUICK).await, Fickle::start(QUICK).await];
+    let addresses = [slow.address, others[0].address, others[1].address];
+    let gateway = gateway(&addresses, NIMBLE).await;
+    let stream = Stream::start(gateway.edge, 100);
+    assert!(eventually(async || slow.requests() > 50).await);
+    slow.set(Mood::Fine(Duration::from_millis(600)));
+    // Answers that were under way are not the slow ones yet.
+    let (before, all) = (slow.requests(), others[0].requests() + others[1].requests());
+    let many = async || others[0].requests() + others[1].requests() > all + 300;
+    assert!(eventually(many).await);
+    let (slow, all) = (
+        slow.requests() - before,
+        others[0].requests() + others[1].requests() - all,
+    );
+    println!("{slow} of {}", slow + all);
+    assert!(slow * 10 < all, "{slow} of {}", slow + all);
+    let logins = stream.end().await;
+    assert!(
+        logins
+            .iter()
+            .all(|(_, status, _)| *status == Some(StatusCode::OK))
+    );
+}
+
+#[tokio::test]
+async fn the_last_backend_is_never_left_out() {
+    let no = Mood::Says(b"HTTP/1.1 503 No\r\nContent-Length: 7\r\n\r\nits own");
+    let backends = [Fickle::start(no).await, Fickle::start(no).await];
+    let gateway = gateway(&[backends[0].address, backends[1].address], NIMBLE).await;
+    for _ in 0..60 {
+        let answer = send(gateway.edge, get("/", GYM)).await;
+        assert_eq!(answer.text(), "its own", "it is the platform that says so");
+    }
+    let out = async || {
+        let states = [
+            state(&gateway, backends[0].address).await,
+            state(&gateway, backends[1].address).await,
+        ];
+        let up = states.iter().filter(|state| *state == "up").count();
+        assert!(up >= 1, "{states:?}");
+        up == 1
+    };
+    assert!(eventually(out).await);
+}
+
+#[tokio::test]
+async fn logins_follow_the_speed_of_the_backends() {
+    const WORKERS: usize = 2;
+    let mut backends = Vec::new();
+    for ms in [60, 60, 60, 120] {
+        let mood = Mood::Fine(Duration::from_millis(ms));
+        backends.push(Fickle::with_workers(mood, WORKERS).await);
+    }
+    let addresses: Vec<SocketAddr> = backends.iter().map(|b| b.address).collect();
+    let gateway = gateway(&addresses, "").await;
+    // Sixteen pupils, one after the other each: all workers are busy, nearly always.
+    let edge = gateway.edge;
+    let crowd: Vec<_> = (0..16)
+        .map(|_| {
+            tokio::spawn(async move {
+                for _ in 0..40 {
+                    let answer = send(edge, post("/login", GYM, "user=x")).await;
+                    assert_eq!(answer.status, StatusCode::OK);
+                }
+            })
+        })
+        .collect();
+    for pupil in crowd {
+        pupil.await.unwrap();
+    }
+    let got: Vec<usize> = backends.iter().map(Fickle::posts).collect();
+    let all: usize = got.iter().sum();
+    assert_eq!(all, 640, "none was sent twice");
+    let share = got[3] as f64 / all as f64 * 7.0;
+    println!("{got:?}: the slow one got {share:.3} of what is its due");
+    assert!((0.8..=1.2).contains(&share), "{got:?}");
+}
+
+#[tokio::test]
+async fn weights_and_draining_are_followed() {
+    let backends = [
+        Fickle::start(QUICK).await,
+        Fickle::start(QUICK).await,
+        Fickle::start(QUICK).await,
+    ];
+    let [one, three, drained] = backends.each_ref().map(|backend| backend.address);
+    let text = format!(
+        "[region.north]\nbackends = [\"{one}\", {{ address = \"{three}\", weight = 3 }}, \
+         {{ address = \"{drained}\", drain = true }}]\nadmission.in_flight = {{ max = 400 }}\n\
+         [[region.north.school]]\nhost = \"{GYM}\"\n"
+    );
+    let gateway = Setup::default().text(&text).start().await;
+    assert_eq!(state(&gateway, drained).await, "draining");
+    let edge = gateway.edge;
+    let crowd: Vec<_> = (0..16)
+        .map(|_| {
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    send(edge, post("/login", GYM, "user=x")).await;
+                }
+            })
+        })
+        .collect();
+    for pupil in crowd {
+        pupil.await.unwrap();
+    }
+    let got: Vec<usize> = backends.iter().map(Fickle::posts).collect();
+    assert_eq!(got[2], 0);
+    let times = got[1] as f64 / got[0] as f64;
+    assert!((2.0..=4.5).contains(&times), "{got:?}");
+}
+
+#[tokio::test]
+async fn a_backend_that_fails_its_check_is_left_out_although_it_answers() {
+    let backends = [Fickle::start(QUICK).await, Fickle::start(QUICK).await];
+    let [ill, well] = backends.each_ref().map(|backend| backend.address);
+    let more = "[region.north.health]\nkind = \"http\"\npath = \"/health\"\n\
+        interval = \"200ms\"\n";
+    let gateway = gateway(&[ill, well], more).await;
+    assert!(eventually(async || state(&gateway, ill).await == "up").await);
+    backends[0].set(Mood::Ill);
+    assert!(eventually(async || state(&gateway, ill).await == "down").await);
+    let before = backends[0].requests();
+    for _ in 0..20 {
+        assert_eq!(
+            send(gateway.edge, get("/", GYM)).await.text(),
+            well.to_string()
+        );
+    }
+    assert_eq!(backends[0].requests(), before);
+    backends[0].set(QUICK);
+    assert!(eventually(async || state(&gateway, ill).await == "up").await);
+}
+
+#[tokio::test]
+async fn while_no_backend_passes_the_room_keeps_the_places_and_opens_by_itself() {
+    let backend = Fickle::start(QUICK).await;
+    let more = "[region.north.health]\nkind = \"http\"\npath = \"/health\"\n\
+        interval = \"200ms\"\n";
+    let gateway = gateway(&[backend.address], more).await;
+    backend.set(Mood::Ill);
+    let down = async || gateway.metric("einlass_pool_down{pool=\"north\"}").await > 0.0;
+    assert!(eventually(down).await);
+    let mut browser = Browser::new(gateway.edge, GYM);
+    let answer = browser.post("/login", "user=x").await;
+    assert_eq!(answer.location(), "/_einlass/wait");
+    let held = browser.until("held").await;
+    assert!(
+        held["message"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty())
+    );
+    let began = Instant::now();
+    let page = send(gateway.edge, get("/", GYM)).await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(began.elapsed() < Duration::from_secs(1));
+    assert_eq!(backend.posts(), 0);
+    backend.set(QUICK);
+    browser.until("ready").await;
+    assert_eq!(browser.enter().await.status, StatusCode::OK);
+    assert_eq!(backend.posts(), 1);
+}
+
+/// Answers the first request on each connection and hangs up on the second.
+async fn once_and_no_more() -> (SocketAddr, Arc<std::sync::atomic::AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&seen);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let counted = Arc::clone(&counted);
+            tokio::spawn(async move {
+                if fickle::read(&mut stream).await.is_some() {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                    stream.write_all(answer).await.unwrap();
+                    if fickle::read(&mut stream).await.is_some() {
+                        counted.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn only_what_changes_nothing_is_asked_for_again_on_a_fresh_connection() {
+    let (address, seen) = once_and_no_more().await;
+    let gateway = gateway(&[address], "").await;
+    assert_eq!(send(gateway.edge, get("/", GYM)).await.text(), "ok");
+    // The connection is kept, and closed under the next request.
+    assert_eq!(send(gateway.edge, get("/", GYM)).await.text(), "ok");
+    assert_eq!(seen.load(Ordering::SeqCst), 3);
+    assert!(
+        gateway
+            .metric("einlass_retries_total{pool=\"north\"}")
+            .await
+            > 0.0
+    );
+    let answer = send(gateway.edge, post("/save", GYM, "text=x")).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(seen.load(Ordering::SeqCst), 4, "it was sent once");
+    assert_eq!(state(&gateway, address).await, "up", "it is nobody's fault");
+}
+
+#[tokio::test]
+async fn without_a_budget_there_is_no_second_try() {
+    let fine = Fickle::start(QUICK).await;
+    let dead: Vec<SocketAddr> = (0..2).map(|_| free_address()).collect();
+    let all: Vec<SocketAddr> = dead.iter().copied().chain([fine.address]).collect();
+    let never = "[region.north.health]\ninterval = \"10m\"\n";
+    let frugal = format!("{never}[region.north.balancing]\nretry_budget = 0.0\n");
+    let gateway_without = gateway(&all, &frugal).await;
+    let metric = "einlass_retries_total{pool=\"north\"}";
+    for _ in 0..10 {
+        let answer = send(gateway_without.edge, get("/", GYM)).await;
+        assert!(
+            answer.status == 200 || answer.status == 503,
+            "{}",
+            answer.status
+        );
+    }
+    assert!(gateway_without.metric(metric).await == 0.0);
+    let gateway_with = gateway(&all, never).await;
+    for _ in 0..10 {
+        assert_eq!(
+            send(gateway_with.edge, get("/", GYM)).await.status,
+            StatusCode::OK
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_schools_own_server_dies_and_only_that_school_sees_it() {
+    let region = Fickle::start(QUICK).await;
+    let own = Fickle::start(QUICK).await;
+    let text = format!(
+        "[[region.north.school]]\nhost = \"old.example\"\nbackends = [\"{}\"]\n",
+        own.address
+    );
+    let gateway = gateway(&[region.address], &text).await;
+    assert_eq!(
+        send(gateway.edge, get("/", "old.example")).await.status,
+        StatusCode::OK
+    );
+    own.stop();
+    let down = "einlass_pool_down{pool=\"north/old.example\"}";
+    assert!(eventually(async || gateway.metric(down).await > 0.0).await);
+    let mut pupil = Browser::new(gateway.edge, "old.example");
+    assert_eq!(
+        pupil.post("/login", "user=x").await.location(),
+        "/_einlass/wait"
+    );
+    pupil.until("held").await;
+    for _ in 0..10 {
+        assert_eq!(
+            send(gateway.edge, post("/login", GYM, "user=x"))
+                .await
+                .status,
+            StatusCode::OK
+        );
+    }
+    own.start_again().await;
+    pupil.until("ready").await;
+    assert_eq!(pupil.enter().await.status, StatusCode::OK);
+}
+
+/// Backends on one port of several loopback addresses, as one name leads to them.
+async fn on_one_port<const N: usize>() -> ([Fickle; N], u16) {
+    'port: loop {
+        let mut listeners = vec![TcpListener::bind("127.0.0.1:0").await.unwrap()];
+        let port = listeners[0].local_addr().unwrap().port();
+        for n in 2..=N {
+            match TcpListener::bind(format!("127.0.0.{n}:{port}")).await {
+                Ok(listener) => listeners.push(listener),
+                Err(_) => continue 'port,
+            }
+        }
+        let listeners: [TcpListener; N] = listeners.try_into().unwrap();
+        return (
+            listeners.map(|listener| Fickle::on(listener, QUICK, 1_000)),
+            port,
+        );
+    }
+}
+
+fn ips<const N: usize>(backends: [&Fickle; N]) -> Says {
+    Says::Addresses(backends.map(|backend| backend.address.ip()).to_vec(), 1)
+}
+
+async fn named(dns: &Dns, port: u16) -> Gateway {
+    let text = format!(
+        "[region.north]\nbackends = [\"App.School.example:{port}\"]\n\
+         upstream.resolver = \"{}\"\n[[region.north.school]]\nhost = \"{GYM}\"\n",
+        dns.address
+    );
+    Setup::default().text(&text).start().await
+}
+
+const NAME: &str = "app.school.example";
+
+#[tokio::test]
+async fn a_name_that_nobody_answers_for_holds_up_neither_start_nor_requests() {
+    let ([backend], port) = on_one_port().await;
+    let dns = Dns::start().await;
+    let gateway = named(&dns, port).await;
+    assert!(eventually(async || dns.asked() > 0).await);
+    let began = Instant::now();
+    let page = send(gateway.edge, get("/", GYM)).await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    let mut browser = Browser::new(gateway.edge, GYM);
+    assert_eq!(
+        browser.post("/login", "user=x").await.location(),
+        "/_einlass/wait"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    browser.until("held").await;
+    let failures = "einlass_name_lookup_failures_total{pool=\"north\"}";
+    assert!(eventually(async || gateway.metric(failures).await > 0.0).await);
+    // The name has two addresses, of which one family cannot be reached at all.
+    let ip = backend.address.ip();
+    dns.set(
+        NAME,
+        Says::Addresses(vec![ip, "100::1".parse().unwrap()], 1),
+    );
+    browser.until("ready").await;
+    assert_eq!(browser.enter().await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn traffic_follows_a_name_and_what_is_under_way_finishes() {
+    let ([one, two, three], port) = on_one_port().await;
+    let dns = Dns::start().await;
+    dns.set(NAME, ips([&one]));
+    let gateway = named(&dns, port).await;
+    assert!(eventually(async || state(&gateway, one.address).await == "up").await);
+    assert_eq!(
+        send(gateway.edge, get("/", GYM)).await.text(),
+        one.address.to_string()
+    );
+    // Several addresses are several backends.
+    dns.set(NAME, ips([&one, &two]));
+    assert!(eventually(async || state(&gateway, two.address).await == "up").await);
+    for _ in 0..40 {
+        send(gateway.edge, get("/", GYM)).await;
+    }
+    assert!(one.requests() > 1 && two.requests() > 0);
+    // A slow request is under way at both when the name moves on.
+    for backend in [&one, &two] {
+        backend.set(Mood::Fine(Duration::from_secs(4)));
+    }
+    let before = one.requests() + two.requests();
+    let edge = gateway.edge;
+    let slow: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(async move { send(edge, get("/", GYM)).await }))
+        .collect();
+    assert!(eventually(async || one.requests() + two.requests() == before + 4).await);
+    dns.set(NAME, ips([&three]));
+    assert!(eventually(async || state(&gateway, three.address).await == "up").await);
+    let leaving = [
+        state(&gateway, one.address).await,
+        state(&gateway, two.address).await,
+    ];
+    assert!(
+        leaving.iter().any(|state| state == "leaving"),
+        "{leaving:?}"
+    );
+    for _ in 0..10 {
+        assert_eq!(
+            send(edge, get("/", GYM)).await.text(),
+            three.address.to_string()
+        );
+    }
+    for request in slow {
+        assert_eq!(request.await.unwrap().status, StatusCode::OK);
+    }
+    let gone = async || {
+        state(&gateway, one.address).await.is_empty()
+            && state(&gateway, two.address).await.is_empty()
+    };
+    assert!(eventually(gone).await);
+    // No such name, and then no answer at all: what was known stays.
+    for says in [Says::Unknown, Says::Nothing] {
+        let asked = dns.asked();
+        dns.set(NAME, says);
+        assert!(eventually(async || dns.asked() > asked + 4).await);
+        assert_eq!(
+            send(edge, get("/", GYM)).await.text(),
+            three.address.to_string()
+        );
+    }
+    one.set(QUICK);
+    dns.set(NAME, ips([&one]));
+    let back = async || send(edge, get("/", GYM)).await.text() == one.address.to_string();
+    assert!(eventually(back).await);
+}
+
+/// A region whose backends are reached with these upstream settings.
+async fn upstream(backend: SocketAddr, settings: &str) -> Gateway {
+    let more =
+        format!("[region.north.health]\ninterval = \"300ms\"\n[region.north.upstream]\n{settings}");
+    gateway(&[backend], &more).await
+}
+
+/// A page and a login come through, by this version.
+async fn comes_through(gateway: &Gateway, backend: &Secure, version: &str) {
+    let up = async || state(gateway, backend.address).await == "up";
+    assert!(eventually(up).await);
+    let page = send(gateway.edge, get("/page?q=1", GYM)).await;
+    assert_eq!(
+        (page.status, page.text().as_str()),
+        (StatusCode::OK, version)
+    );
+    let login = send(gateway.edge, post("/login", GYM, "user=x")).await;
+    assert_eq!(
+        (login.status, login.text().as_str()),
+        (StatusCode::OK, version)
+    );
+    let saved = send(gateway.edge, post("/save", GYM, "text=y")).await;
+    assert_eq!(
+        (saved.status, saved.text().as_str()),
+        (StatusCode::OK, version)
+    );
+    let seen = backend.seen();
+    assert_eq!(seen.len(), 3, "{seen:?}");
+    assert!(seen.iter().all(|request| request.host == GYM), "{seen:?}");
+    assert_eq!(
+        (seen[1].method.as_str(), &seen[1].body[..]),
+        ("POST", &b"user=x"[..])
+    );
+    assert_eq!(&seen[2].body[..], b"text=y");
+}
+
+/// Nobody is let through: pages say that the server does not answer, logins keep their place.
+async fn is_refused(gateway: &Gateway, backend: &Secure) {
+    let page = send(gateway.edge, get("/", GYM)).await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.text().contains("antwortet"), "{}", page.text());
+    let mut browser = Browser::new(gateway.edge, GYM);
+    let sent = browser.post("/login", "user=x").await;
+    assert_eq!(sent.location(), "/_einlass/wait");
+    browser.until("held").await;
+    assert_eq!(backend.seen().len(), 0, "nothing was sent");
+}
+
+#[tokio::test]
+async fn over_tls_the_right_authority_and_name_are_believed() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let authority = Authority::new(folder.path(), "ours");
+    let backend = Secure::start(Some(&authority.sign("app.example")), None).await;
+    for (http, version) in [("1.1", "HTTP/1.1"), ("2", "HTTP/2.0")] {
+        let settings = format!(
+            "tls = true\nserver_name = \"app.example\"\nca_file = \"{}\"\nhttp = \"{http}\"\n",
+            authority.file.display()
+        );
+        let backend = if http == "2" {
+            &Secure::start(Some(&authority.sign("app.example")), None).await
+        } else {
+            &backend
+        };
+        let gateway = upstream(backend.address, &settings).await;
+        comes_through(&gateway, backend, version).await;
+    }
+}
+
+#[tokio::test]
+async fn over_tls_another_authority_or_name_is_not_believed() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let ours = Authority::new(folder.path(), "ours");
+    let theirs = Authority::new(folder.path(), "theirs");
+    for (signed_by, name) in [(&theirs, "app.example"), (&ours, "other.example")] {
+        let backend = Secure::start(Some(&signed_by.sign(name)), None).await;
+        let settings = format!(
+            "tls = true\nserver_name = \"app.example\"\nca_file = \"{}\"\n",
+            ours.file.display()
+        );
+        let gateway = upstream(backend.address, &settings).await;
+        is_refused(&gateway, &backend).await;
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_asks_for_a_certificate_gets_ours() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let authority = Authority::new(folder.path(), "ours");
+    let backend = Secure::start(Some(&authority.sign("app.example")), Some(&authority)).await;
+    let settings = format!(
+        "tls = true\nserver_name = \"app.example\"\nca_file = \"{}\"\n",
+        authority.file.display()
+    );
+    let own = authority.sign("gateway.example");
+    let with = format!(
+        "{settings}client_certificate = \"{}\"\nclient_key = \"{}\"\n",
+        own.chain.display(),
+        own.key.display()
+    );
+    let gateway = upstream(backend.address, &with).await;
+    comes_through(&gateway, &backend, "HTTP/1.1").await;
+    let other = authority.sign("other.example");
+    let mixed = format!(
+        "{settings}client_certificate = \"{}\"\nclient_key = \"{}\"\n",
+        own.chain.display(),
+        other.key.display()
+    );
+    let said = Setup::default()
+        .region("north", &[backend.address], 4, &[(GYM, 900)], "")
+        .text(&format!("[region.north.upstream]\n{mixed}"))
+        .refused();
+    assert!(said.contains("gateway.example.chain"), "{said}");
+}
+
+#[tokio::test]
+async fn backends_may_speak_http_2_without_tls() {
+    let backend = Secure::start(None, None).await;
+    let gateway = upstream(backend.address, "http = \"2\"\n").await;
+    comes_through(&gateway, &backend, "HTTP/2.0").await;
+}
+
+/// Answers a login with a session cookie, and everything with its own name.
+async fn with_sessions() -> (SocketAddr, Arc<std::sync::Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let noted = Arc::clone(&noted);
+            tokio::spawn(async move {
+                let Some(head) = fickle::read(&mut stream).await else {
+                    return;
+                };
+                let session = if head.starts_with("POST /login") {
+                    "Set-Cookie: sessionid=abc; Path=/\r\n"
+                } else {
+                    ""
+                };
+                noted.lock().unwrap().push(head);
+                let text = address.to_string();
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\n{session}Content-Length: {}\r\nConnection: close\r\n\r\n{text}",
+                    text.len()
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            });
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn a_session_stays_where_its_login_was_answered() {
+    let mut backends = Vec::new();
+    for _ in 0..3 {
+        backends.push(with_sessions().await);
+    }
+    let addresses: Vec<SocketAddr> = backends.iter().map(|(address, _)| *address).collect();
+    let more = "[region.north.affinity]\ncookie = \"sessionid\"\n";
+    let gateway = gateway(&addresses, more).await;
+    let mut homes = std::collections::BTreeSet::new();
+    for _ in 0..12 {
+        let mut browser = Browser::new(gateway.edge, GYM);
+        browser.get("/").await;
+        assert!(
+            !browser.cookies.contains_key("einlass_home"),
+            "there is no session yet"
+        );
+        let home = browser.post("/login", "user=x").await.text();
+        assert!(browser.cookies.contains_key("einlass_home"));
+        for _ in 0..6 {
+            assert_eq!(browser.get("/").await.text(), home);
+        }
+        assert_eq!(browser.post("/save", "text=y").await.text(), home);
+        homes.insert(home);
+    }
+    assert!(homes.len() > 1, "sessions are spread");
+    for (_, seen) in &backends {
+        let seen = seen.lock().unwrap();
+        assert!(seen.iter().all(|head| !head.contains("einlass")));
+        assert!(seen.iter().any(|head| head.contains("sessionid=abc")));
+    }
+}
+
+#[tokio::test]
+async fn a_session_whose_backend_is_gone_goes_on_elsewhere() {
+    let backends = [Fickle::start(QUICK).await, Fickle::start(QUICK).await];
+    let addresses = backends.each_ref().map(|backend| backend.address);
+    let more = format!("[region.north.affinity]\ncookie = \"sessionid\"\n{NIMBLE}");
+    let gateway = gateway(&addresses, &more).await;
+    let cookie =
+        Mood::Says(b"HTTP/1.1 200 OK\r\nSet-Cookie: sessionid=1\r\nContent-Length: 0\r\n\r\n");
+    for backend in &backends {
+        backend.set(cookie);
+    }
+    let mut browser = Browser::new(gateway.edge, GYM);
+    browser.post("/login", "user=x").await;
+    let home = usize::from(backends[1].posts() == 1);
+    for backend in &backends {
+        backend.set(QUICK);
+    }
+    let there = addresses[home].to_string();
+    assert_eq!(browser.get("/").await.text(), there);
+    backends[home].stop();
+    let refuses = async || TcpStream::connect(addresses[home]).await.is_err();
+    assert!(eventually(refuses).await);
+    let other = addresses[1 - home].to_string();
+    assert_eq!(
+        browser.get("/").await.text(),
+        other,
+        "at once, with no error in between"
+    );
+    backends[home].start_again().await;
+    let back = async || state(&gateway, addresses[home]).await == "up";
+    assert!(eventually(back).await);
+    assert_eq!(browser.get("/").await.text(), there);
+}
+
+#[tokio::test]
+async fn a_school_keeps_its_backend() {
+    let mut backends = Vec::new();
+    for _ in 0..4 {
+        backends.push(Fickle::start(QUICK).await);
+    }
+    let addresses: Vec<SocketAddr> = backends.iter().map(|b| b.address).collect();
+    let hosts: Vec<String> = (0..12).map(|n| format!("s{n}.example")).collect();
+    let schools: Vec<(&str, u32)> = hosts.iter().map(|host| (host.as_str(), 500)).collect();
+    let gateway = Setup::default()
+        .region("north", &addresses, 400, &schools, "")
+        .text("[region.north.affinity]\nby = \"school\"\n")
+        .start()
+        .await;
+    let mut used = std::collections::BTreeSet::new();
+    for host in &hosts {
+        let home = send(gateway.edge, get("/", host)).await.text();
+        for _ in 0..3 {
+            assert_eq!(send(gateway.edge, get("/", host)).await.text(), home);
+            let login = send(gateway.edge, post("/login", host, "user=x")).await;
+            assert_eq!(login.text(), home);
+        }
+        used.insert(home);
+    }
+    assert!(
+        used.len() >= 3,
+        "twelve schools over four backends: {used:?}"
+    );
+}

@@ -1,0 +1,200 @@
+//! A backend whose mood changes while it runs.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+/// What it does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// Answers after so long, and with what it is called.
+    Fine(Duration),
+    /// Says just this and closes.
+    Says(&'static [u8]),
+    /// Accepts and never answers.
+    Silent,
+    /// Answers, but its health page says 500.
+    Ill,
+}
+
+/// A backend of bare sockets.
+pub struct Fickle {
+    pub address: SocketAddr,
+    mood: watch::Sender<Mood>,
+    counts: Arc<Counts>,
+    accepting: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+pub struct Counts {
+    requests: AtomicUsize,
+    posts: AtomicUsize,
+    connections: AtomicUsize,
+}
+
+impl Fickle {
+    pub async fn start(mood: Mood) -> Self {
+        Self::with_workers(mood, 10_000).await
+    }
+
+    /// Works on so many requests at a time.
+    pub async fn with_workers(mood: Mood, workers: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(listener, mood, workers)
+    }
+
+    pub fn on(listener: TcpListener, mood: Mood, workers: usize) -> Self {
+        let fickle = Self {
+            address: listener.local_addr().unwrap(),
+            mood: watch::Sender::new(mood),
+            counts: Arc::default(),
+            accepting: Mutex::default(),
+        };
+        fickle.accept(listener, workers);
+        fickle
+    }
+
+    pub fn set(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+
+    /// Its port refuses from now on.
+    pub fn stop(&self) {
+        if let Some(accepting) = self.accepting.lock().unwrap().take() {
+            accepting.abort();
+        }
+    }
+
+    pub async fn start_again(&self) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        // The old listener goes when its task has ended.
+        let mut bound = socket.bind(self.address);
+        for _ in 0..100 {
+            if bound.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            bound = socket.bind(self.address);
+        }
+        bound.unwrap();
+        self.accept(socket.listen(1_024).unwrap(), 10_000);
+    }
+
+    pub fn requests(&self) -> usize {
+        self.counts.requests.load(Ordering::SeqCst)
+    }
+
+    pub fn posts(&self) -> usize {
+        self.counts.posts.load(Ordering::SeqCst)
+    }
+
+    pub fn connections(&self) -> usize {
+        self.counts.connections.load(Ordering::SeqCst)
+    }
+
+    fn accept(&self, listener: TcpListener, workers: usize) {
+        let workers = Arc::new(Semaphore::new(workers));
+        let (mood, counts) = (self.mood.subscribe(), Arc::clone(&self.counts));
+        let name = self.address.to_string();
+        let accepting = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                counts.connections.fetch_add(1, Ordering::SeqCst);
+                let work = serve(
+                    stream,
+                    name.clone(),
+                    mood.clone(),
+                    Arc::clone(&counts),
+                    Arc::clone(&workers),
+                );
+                tokio::spawn(work);
+            }
+        });
+        *self.accepting.lock().unwrap() = Some(accepting);
+    }
+}
+
+impl Drop for Fickle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// One request on a connection.
+async fn serve(
+    mut stream: TcpStream,
+    name: String,
+    mood: watch::Receiver<Mood>,
+    counts: Arc<Counts>,
+    workers: Arc<Semaphore>,
+) {
+    let Some(head) = read(&mut stream).await else {
+        return;
+    };
+    if !head.starts_with("GET /health") {
+        counts.requests.fetch_add(1, Ordering::SeqCst);
+        let post = usize::from(head.starts_with("POST"));
+        counts.posts.fetch_add(post, Ordering::SeqCst);
+    }
+    let now = *mood.borrow();
+    let _ = match now {
+        Mood::Fine(after) => {
+            let worker = workers.acquire().await;
+            tokio::time::sleep(after).await;
+            drop(worker);
+            stream.write_all(page(200, &name).as_bytes()).await
+        }
+        Mood::Says(text) => stream.write_all(text).await,
+        Mood::Silent => {
+            let mut nothing = [0; 64];
+            while stream.read(&mut nothing).await.unwrap_or(0) > 0 {}
+            Ok(())
+        }
+        Mood::Ill => {
+            let status = if head.starts_with("GET /health") {
+                500
+            } else {
+                200
+            };
+            stream.write_all(page(status, &name).as_bytes()).await
+        }
+    };
+    // Closing with something unread would reset the connection.
+    let _ = stream.shutdown().await;
+}
+
+/// The head of a request, its body read.
+pub async fn read(stream: &mut TcpStream) -> Option<String> {
+    let mut request = Vec::new();
+    loop {
+        if stream.read_buf(&mut request).await.ok()? == 0 {
+            return None;
+        }
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let fits = name.eq_ignore_ascii_case("content-length");
+            fits.then(|| value.trim().parse::<usize>().ok())?
+        });
+        if body.len() >= length.unwrap_or(0) {
+            return Some(head.to_owned());
+        }
+    }
+}
+
+pub fn page(status: u16, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
