@@ -40,6 +40,8 @@ fn full_room() -> Room {
 fn full_gatekeeper() -> Gatekeeper<()> {
     let settings = Settings {
         closed: false,
+        observe: false,
+        page_gate: false,
         ceiling: None,
         ticket_lifetime: LIFETIME,
         pass_tries: 3,

@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::arrivals::Arrivals;
 use crate::flow::{Controller, Flow};
 use crate::ledger::Notice;
-use crate::pacer::{Inputs, Outputs, Pacer};
+use crate::pacer::{Inputs, Memory, Outputs, Pacer, Verdict};
 use crate::turn::{Serving, Turn};
+use crate::typing::{LEAD, Typing};
 
 /// Latencies kept between two steps, should steps stop: as many as any pacer looks at.
 const MOST_LATENCIES: usize = 4_096;
@@ -38,6 +39,7 @@ pub(crate) struct Conductor {
     outputs: Outputs,
     controller: Controller,
     arrivals: Arrivals,
+    typing: Typing,
     /// What an earlier pacer believed; used until this one has seen enough of its own.
     heard: Notice,
 }
@@ -51,15 +53,50 @@ impl Conductor {
             outputs,
             controller: Controller::default(),
             arrivals: Arrivals::default(),
+            typing: Typing::default(),
             heard: Notice::default(),
         }
     }
 
-    /// A login that really hashed took so long.
-    pub(crate) fn answered(&mut self, latency: Duration) {
-        if self.inputs.latencies.len() < MOST_LATENCIES {
-            self.inputs.latencies.push(latency);
+    /// A login has ended.
+    pub(crate) fn ended(&mut self, now: Duration, verdict: Verdict) {
+        match verdict {
+            Verdict::Hashed(latency) if self.inputs.latencies.len() < MOST_LATENCIES => {
+                self.inputs.latencies.push(latency);
+            }
+            Verdict::Hashed(_) | Verdict::Neutral => {}
+            Verdict::Page => self.typing.served(now, 1),
+            Verdict::Lost => self.lost(1),
         }
+    }
+
+    /// So many logins were lost.
+    pub(crate) fn lost(&mut self, logins: u32) {
+        self.inputs.losses = self.inputs.losses.saturating_add(logins);
+    }
+
+    /// So many gated pages were served.
+    pub(crate) fn served(&mut self, now: Duration, pages: u64) {
+        self.typing.served(now, pages);
+    }
+
+    /// So many who had such a page log in.
+    pub(crate) fn typed(&mut self, now: Duration, logins: u64) {
+        self.typing.typed(now, logins);
+    }
+
+    /// Whether one more may have the login page: as many type as the pool will then work on.
+    pub(crate) fn has_room_to_type(&mut self, now: Duration, more: u64) -> bool {
+        let mut lead = self.typing.lead();
+        if lead <= 0.0 && self.heard.typing > 0 {
+            lead = LEAD;
+        }
+        if lead <= 0.0 && more == 0 {
+            return true;
+        }
+        let rate = self.capacity().unwrap_or_else(|| f64::from(self.cap()));
+        let outstanding = self.typing.outstanding(now).max(self.heard.typing);
+        ((outstanding + more) as f64) < (lead + 1.0) * rate.max(1.0)
     }
 
     /// A released pupil has come.
@@ -67,11 +104,46 @@ impl Conductor {
         self.arrivals.arrived(turn);
     }
 
-    /// One step of the pacer.
-    pub(crate) fn pace(&mut self, now: Duration, in_flight: u32) {
+    /// One step of the pacer. `portion` is the part of the pool that all the inputs are of.
+    pub(crate) fn pace(&mut self, now: Duration, in_flight: u32, portion: f64, down: bool) {
         self.inputs.in_flight = in_flight;
+        self.inputs.portion = portion;
+        self.inputs.down = down;
         self.outputs = self.pacer.step(now, &self.inputs);
+        self.forget();
+    }
+
+    /// Somebody else is the pacer: what was measured here went there.
+    pub(crate) fn forget(&mut self) {
         self.inputs.latencies.clear();
+        self.inputs.losses = 0;
+    }
+
+    /// How long a login may be under way before it counts as lost.
+    pub(crate) fn overdue_after(&self) -> Option<Duration> {
+        self.outputs.overdue_after
+    }
+
+    /// Whether what the pool can do is known.
+    pub(crate) fn settled(&self) -> bool {
+        self.outputs.settled
+    }
+
+    /// What the pacer has learnt.
+    pub(crate) fn memory(&self) -> Memory {
+        self.pacer.memory()
+    }
+
+    /// Starts with what an earlier run has learnt.
+    pub(crate) fn restart(&mut self, now: Duration, memory: &Memory) {
+        self.pacer.restart(now, memory);
+        self.refresh(now);
+    }
+
+    /// Hears at once what the pacer would decide.
+    fn refresh(&mut self, now: Duration) {
+        let nothing = Inputs::default();
+        self.outputs = self.pacer.step(now, &nothing);
     }
 
     /// How many pupils to release now.
@@ -79,7 +151,8 @@ impl Conductor {
         let flow = Flow {
             capacity: self.capacity().map(|c| c * scene.portion),
             buffered: scene.buffered,
-            coming: self.arrivals.coming(now),
+            coming: self.arrivals.coming(now) + self.typing.outstanding(now),
+            lead: self.typing.lead(),
             cap: scene.cap,
             free: scene.free,
             waiting: scene.waiting,
@@ -115,7 +188,7 @@ impl Conductor {
     }
 
     /// What another gateway needs to go on from here.
-    pub(crate) fn notice(&self, now: Duration) -> Notice {
+    pub(crate) fn notice(&mut self, now: Duration) -> Notice {
         Notice {
             capacity: self.capacity(),
             pace: self.pace_shown(),
@@ -123,6 +196,8 @@ impl Conductor {
             coming: self.arrivals.coming(now),
             integral: self.controller.integral(),
             members: 0,
+            memory: self.pacer.memory(),
+            typing: self.typing.outstanding(now),
         }
     }
 
@@ -135,15 +210,21 @@ impl Conductor {
         portion: f64,
     ) {
         self.heard = *notice;
+        self.pacer.resume(now, &notice.memory);
+        self.forget();
+        self.refresh(now);
         self.controller = Controller::resumed(notice.integral, notice.pace.map(|p| p * portion));
         self.arrivals = Arrivals::default();
         self.arrivals
             .released(now, serving, part(notice.coming, portion));
     }
 
-    /// Remembers what the pacer has published.
-    pub(crate) fn hear(&mut self, notice: &Notice) {
+    /// Remembers what the pacer has published, and knows what it knows.
+    pub(crate) fn follow(&mut self, now: Duration, notice: &Notice) {
         self.heard = *notice;
+        self.pacer.resume(now, &notice.memory);
+        self.forget();
+        self.refresh(now);
     }
 }
 

@@ -37,6 +37,9 @@ pub(crate) struct Flow {
     pub(crate) buffered: usize,
     /// Pupils released and still on their way.
     pub(crate) coming: u64,
+    /// For how long somebody types who was let in to the login page, in seconds; 0 if the login
+    /// itself is the gate. They are among those who are coming.
+    pub(crate) lead: f64,
     /// Logins that may be in flight.
     pub(crate) cap: u32,
     /// Slots free and not owed to the buffer.
@@ -56,7 +59,8 @@ pub(crate) struct Controller {
     integral: f64,
     /// Fraction of a pupil still owed.
     credit: f64,
-    /// Pupils released per second, an average in which the time before the first step counts as 0.
+    /// Pupils released per login of the believed capacity, an average in which the time before the
+    /// first step counts as 0. So a capacity that changes changes the pace at once, and once.
     released: f64,
     /// The share of that average that is not such time.
     seen: f64,
@@ -68,8 +72,8 @@ impl Controller {
     pub(crate) fn resumed(integral: f64, pace: Option<f64>) -> Self {
         Self {
             integral,
-            released: pace.unwrap_or(0.0),
-            seen: if pace.is_some() { 1.0 } else { 0.0 },
+            released: 0.0,
+            seen: 0.0,
             pace,
             ..Self::default()
         }
@@ -124,9 +128,9 @@ impl Controller {
             (capacity * feed_forward * (1.0 + PROPORTIONAL * error + self.integral)).max(0.0);
         self.credit += rate * dt;
         // An empty pipe is filled at once, and so is a slot that nobody is on the way to.
-        let pipe = ((PIPE * capacity) as u64).saturating_sub(owed);
+        let pipe = (((PIPE + flow.lead) * capacity) as u64).saturating_sub(owed);
         let urgent = pipe.max(u64::from(flow.free).saturating_sub(flow.coming));
-        let bound = ((BOUND * capacity) as u64 + 8).saturating_sub(owed);
+        let bound = (((BOUND + 2.0 * flow.lead) * capacity) as u64 + 8).saturating_sub(owed);
         let steady = (self.credit as u64).min(flow.waiting);
         let release = steady.max(urgent).min(bound).min(flow.waiting);
         self.credit = (self.credit - release as f64).clamp(0.0, rate.max(1.0));
@@ -140,10 +144,10 @@ impl Controller {
         if dt > 0.0 {
             let time = PACE_TIME.max(PACE_PUPILS / capacity.max(0.001));
             let weight = (dt / time).min(1.0);
-            self.released += weight * (released / dt - self.released);
+            self.released += weight * (released / dt / capacity.max(0.001) - self.released);
             self.seen += weight * (1.0 - self.seen);
         }
-        self.pace = Some(self.released + (1.0 - self.seen) * capacity);
+        self.pace = Some((self.released + 1.0 - self.seen) * capacity);
     }
 
     /// Pupils released per second, smoothed over some seconds; `None` before the first.

@@ -27,6 +27,7 @@ mod shares;
 pub mod state;
 pub mod ticket;
 mod turn;
+mod typing;
 mod used;
 mod view;
 mod waterfill;
@@ -38,7 +39,7 @@ pub use gatekeeper::{
     Answer, Entry, Gatekeeper, Grant, Membership, Mode, Refusal, Settings, Straight,
 };
 pub use keys::Keyring;
-pub use pacer::{Fixed, Inputs, Outputs, Pacer};
+pub use pacer::{Adaptive, Bounds, Fixed, Inputs, Memory, Outputs, Pacer, Verdict};
 pub use pass::Pass;
 pub use room::{Room, School, SchoolIndex};
 pub use ticket::Ticket;

@@ -11,6 +11,13 @@ use std::collections::HashMap;
 use crate::turn::{SCALE, SchoolKey, Serving, Step, Turn, Weight};
 use crate::waterfill;
 
+/// A pupil costs more once so many times as many wait as are enrolled, and more than so many in all:
+/// a small school may have entered a wrong number.
+const BOUND: u64 = 3;
+const LEAST_BOUND: u64 = 300;
+/// The most a pupil may cost, in teeth.
+const MOST_COST: u64 = 8;
+
 /// A school's position in its room's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SchoolIndex(pub u32);
@@ -122,15 +129,33 @@ impl Room {
         self.by_key.get(&key).copied()
     }
 
-    /// Gives the next turn of a school: the first tooth above `max(serving, last)`.
+    /// Gives the next turn of a school: the first tooth above `max(serving, last)`, or in a flood a
+    /// [later](Self::cost) one.
     ///
     /// `None` if the index is not one of this room's.
     pub fn join(&mut self, school: SchoolIndex) -> Option<Turn> {
         let serving = self.serving.0;
+        let cost = self.cost(school);
         let school = self.schools.get_mut(school.0 as usize)?;
-        let turn = school.turn_of(school.tooth(serving.max(school.last)) + 1);
+        let turn = school.turn_of(school.tooth(serving.max(school.last)) + cost);
         school.last = turn;
         Some(Turn(turn))
+    }
+
+    /// How many teeth the next pupil of a school costs: one, but more once [`BOUND`] times as many
+    /// wait as are enrolled, and ever more, up to [`MOST_COST`]. No school has so many pupils, so
+    /// that is a flood, and it pays with its own line: what the teeth in between would have got goes
+    /// to everybody.
+    pub fn cost(&self, school: SchoolIndex) -> u64 {
+        let Some(register) = self.schools.get(school.0 as usize) else {
+            return 1;
+        };
+        let bound = BOUND * u64::from(register.weight.pupils());
+        let waiting = self.waiting_in(school);
+        if waiting < bound.max(LEAST_BOUND) {
+            return 1;
+        }
+        (1 + waiting / bound.max(LEAST_BOUND)).min(MOST_COST)
     }
 
     /// Leaves out the next turns of a school, for pupils who join elsewhere.

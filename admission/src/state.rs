@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::pacer::Memory;
 use crate::turn::{SchoolKey, Serving, Turn};
 use crate::used::Used;
 
 const VERSION: u32 = 1;
 
 /// All rooms of one gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     version: u32,
     /// By the name of the room's pool.
@@ -20,7 +21,7 @@ pub struct State {
 }
 
 /// One room's registers. Schools without a turn are left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoomState {
     /// The watermark.
     pub serving: Serving,
@@ -29,6 +30,9 @@ pub struct RoomState {
     /// The tickets that have admitted somebody, per school.
     #[serde(default)]
     pub used: BTreeMap<SchoolKey, Used>,
+    /// What the pacer has learnt.
+    #[serde(default)]
+    pub pacer: Memory,
 }
 
 /// Why the state file could not be read or written.

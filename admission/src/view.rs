@@ -7,9 +7,10 @@ use crate::turn::{Serving, Step, Turn};
 /// pupil needs to notice is half of it on average, and the pipe behind it is as long. The price is
 /// one more poll or two per pupil in the last seconds.
 const POLL_MIN: f64 = 1.0;
-/// Polls per second that a room accepts while its pace is unknown: a third of a second at eight
-/// o'clock, but without end if the backend never answers.
-const POLLS_UNKNOWN: f64 = 5_000.0;
+/// Polls per second that a room accepts while its pace is unknown. Whoever is told to come back in
+/// half a minute is missing when the pacer finds out that the backend is a hundred times as fast as
+/// it began; but it may also never answer.
+const POLLS_UNKNOWN: f64 = 20_000.0;
 /// The longest.
 const POLL_MAX: f64 = 30.0;
 /// While nobody is let in, in seconds.
@@ -35,6 +36,8 @@ pub struct View {
     pub waiting: u64,
     /// Pupils released per second, smoothed; `None` while unknown.
     pub pace: Option<f64>,
+    /// Whether it is known what the pool can do; until then there is no estimate of time.
+    pub settled: bool,
     /// Whether anybody is let in.
     pub door: Door,
     /// The last turns per school, by index.
@@ -115,7 +118,7 @@ impl View {
         reason = "non-negative seconds, saturating"
     )]
     pub fn eta(&self, turn: Turn) -> Option<Eta> {
-        let pace = self.pace.filter(|pace| *pace > 0.001)?;
+        let pace = self.pace.filter(|pace| *pace > 0.001 && self.settled)?;
         let seconds = self.curve.ahead(turn) / pace;
         // The buffer in front of the slots holds a second of work, but at least one pupil.
         let buffer = (1.0 / pace).max(1.0);

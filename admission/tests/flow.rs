@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use einlass_admission::{
     Fixed, Gatekeeper, Pass, Refusal, Room, RoomKey, SchoolIndex, SchoolKey, Serving, Settings,
-    Straight, Unix, Weight,
+    Straight, Unix, Verdict, Weight,
 };
 use morning::{Morning, Report, Restart, Shut};
 
@@ -157,6 +157,8 @@ fn a_room_without_a_backend_releases_nobody_and_goes_on_where_it_was() {
 fn a_closed_room_gives_turns_and_lets_nobody_in() {
     let settings = Settings {
         closed: true,
+        observe: false,
+        page_gate: false,
         ceiling: None,
         ticket_lifetime: Duration::from_hours(1),
         pass_tries: 3,
@@ -217,6 +219,8 @@ fn the_same_morning_ends_the_same() {
 fn a_room_that_lost_everything_finds_where_the_line_begins() {
     let settings = Settings {
         closed: false,
+        observe: false,
+        page_gate: false,
         ceiling: None,
         ticket_lifetime: Duration::from_hours(1),
         pass_tries: 3,
@@ -247,7 +251,7 @@ fn a_room_that_lost_everything_finds_where_the_line_begins() {
             let (turn, epoch) = waiting[next];
             match after.enter(now, SchoolIndex(0), turn, epoch, ()) {
                 Ok(einlass_admission::Entry::Go) => {
-                    let _ = after.finish(now, Some(Duration::from_millis(250)));
+                    let _ = after.finish(now, Verdict::Hashed(Duration::from_millis(250)));
                     entered += 1;
                 }
                 Ok(einlass_admission::Entry::Buffered(_)) => entered += 1,
@@ -256,7 +260,7 @@ fn a_room_that_lost_everything_finds_where_the_line_begins() {
             next += 1;
         }
         for _ in 0..granted {
-            let _ = after.finish(now, Some(Duration::from_millis(250)));
+            let _ = after.finish(now, Verdict::Hashed(Duration::from_millis(250)));
         }
         let first_unheard = (now < Duration::from_millis(4_900)).then_some(entered);
         assert!(

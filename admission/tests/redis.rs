@@ -18,7 +18,7 @@ use einlass_admission::ledger::{
     Caller, Events, Exchange, Exchanged, Join, MemberId, Merge, Notice, PACER_LEASE, Publish,
     Registers, Report, Seen, TicketKey,
 };
-use einlass_admission::{RoomKey, SchoolKey, Serving, Turn};
+use einlass_admission::{Memory, RoomKey, SchoolKey, Serving, Turn};
 use server::RedisServer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -113,6 +113,9 @@ impl Pair {
             events: Events {
                 latencies: (0..self.draw(3)).map(|n| small(n) * 1_000).collect(),
                 arrived: (0..self.draw(2)).map(|n| Turn(u64::MAX - n)).collect(),
+                losses: small(self.draw(3)),
+                pages: small(self.draw(2)),
+                typed: small(self.draw(2)),
             },
             learnt,
             released: self.tickets(),
@@ -160,6 +163,11 @@ impl Pair {
                     notice: Notice {
                         capacity: Some(12.5),
                         coming: self.draw(100),
+                        memory: Memory {
+                            no_load: Some(0.25),
+                            cap: Some(17.5),
+                            ..Memory::default()
+                        },
                         ..Notice::default()
                     },
                     shares: (0..3).map(|id| (MemberId(id), 3)).collect(),
@@ -384,6 +392,7 @@ async fn everything(ledger: &RedisLedger) -> Result<(), LedgerError> {
         events: Events {
             latencies: vec![1_000],
             arrived: vec![Turn(7)],
+            ..Events::default()
         },
         learnt: vec![(SchoolKey(1), 9)],
         released: vec![ticket],

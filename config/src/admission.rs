@@ -17,7 +17,7 @@ pub struct Admission {
     pub in_flight: InFlight,
     /// Logins started per second at most, more than 0. Default: no such ceiling.
     pub logins_per_second: Option<f64>,
-    /// Who sets the cap. Default: `fixed`.
+    /// Who sets the cap. Default: `adaptive`.
     pub mode: Mode,
     /// How long a login is held, in the hope of its turn, before its browser is sent to wait: 0 s to 30 s.
     /// Default: 2 s.
@@ -46,8 +46,12 @@ pub struct InFlight {
 /// Who sets the cap on logins in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
+    /// The pacer: it finds the cap between `in_flight.min` and `in_flight.max` by measurement.
+    Adaptive,
     /// The operator: the cap is `in_flight.max`.
     Fixed,
+    /// The pacer decides and reports, and nobody is held.
+    Observe,
     /// The door is closed: nobody is let in, everybody keeps their place.
     Closed,
 }
@@ -55,14 +59,16 @@ pub enum Mode {
 impl Mode {
     fn parse(written: &str) -> Result<Self, Problem> {
         match written {
+            "adaptive" => Ok(Self::Adaptive),
             "fixed" => Ok(Self::Fixed),
+            "observe" => Ok(Self::Observe),
             "closed" => Ok(Self::Closed),
-            "adaptive" | "observe" => Err(Problem::new(format!(
-                "mode `{written}` is not available in this version"
-            ))
-            .help("use `fixed`, which holds the cap at in_flight.max")),
-            _ => Err(Problem::new(format!("unknown mode `{written}`"))
-                .help(did_you_mean(written, &["fixed", "closed"]))),
+            _ => Err(
+                Problem::new(format!("unknown mode `{written}`")).help(did_you_mean(
+                    written,
+                    &["adaptive", "fixed", "observe", "closed"],
+                )),
+            ),
         }
     }
 }
@@ -84,12 +90,15 @@ impl Default for Admission {
 }
 
 pub(crate) fn read(mut section: Section<'_, '_>) -> Admission {
-    let in_flight = read_in_flight(section.take_section_like("in_flight", IN_FLIGHT_FORM));
     let admission = Admission {
-        in_flight,
+        in_flight: take_in_flight(&mut section),
         logins_per_second: section.take_optional("logins_per_second", &settings::LOGINS_PER_SECOND),
         mode: section
-            .take_text("mode", "`fixed` or `closed`", Mode::parse)
+            .take_text(
+                "mode",
+                "`adaptive`, `fixed`, `observe` or `closed`",
+                Mode::parse,
+            )
             .map_or(settings::MODE, |mode| mode.value),
         hold: section.take(&settings::HOLD),
         ticket_lifetime: section.take(&settings::TICKET_LIFETIME),
@@ -102,7 +111,9 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Admission {
     admission
 }
 
-fn read_in_flight(mut section: Section<'_, '_>) -> InFlight {
+/// `in_flight`: the bounds, or their defaults.
+pub(crate) fn take_in_flight(section: &mut Section<'_, '_>) -> InFlight {
+    let mut section = section.take_section_like("in_flight", IN_FLIGHT_FORM);
     let min = section.take_optional("min", &settings::IN_FLIGHT_RANGE);
     let max = section.take_optional("max", &settings::IN_FLIGHT_RANGE);
     let bounds = match (min, max) {

@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::claims::Claims;
 use crate::desk::{self, Desk};
 use crate::edge::{self, Edge};
-use crate::file::{self, Unreadable};
-use crate::mistake::{Mistake, Mistakes};
+use crate::file;
+use crate::mistake::Mistakes;
 use crate::region::{self, Region};
 use crate::report::{Problem, Report};
 use crate::section::{Reading, Section};
@@ -36,13 +36,7 @@ pub struct Config {
 /// Every mistake found, not only the first, sorted by place. When the TOML syntax itself is broken only that is
 /// reported, since the rest cannot be trusted.
 pub fn load(path: &Path) -> Result<Config, Mistakes> {
-    match file::read_text(path) {
-        Ok(text) => load_str(path, &text),
-        Err(Unreadable { problem, place }) => {
-            let place = place.unwrap_or_else(|| Source::new(path, "").place(0));
-            Err(Mistakes::one(Mistake::new(&place, problem)))
-        }
-    }
+    load_str(path, &file::main_text(path)?)
 }
 
 /// Like [`load`] for a text at hand. `name` stands for its file: mistakes are reported there, and paths are relative

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use crate::mistake::{Mistake, Mistakes};
 use crate::place::Place;
 use crate::report::Problem;
 use crate::source::Source;
@@ -40,6 +41,14 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Unreadable> {
             problem: Problem::new("this is not UTF-8").help("save the file as UTF-8"),
             place: Some(Source::new(path, &before).place(valid)),
         }
+    })
+}
+
+/// The text of a main file, or why there is none.
+pub(crate) fn main_text(path: &Path) -> Result<String, Mistakes> {
+    read_text(path).map_err(|Unreadable { problem, place }| {
+        let place = place.unwrap_or_else(|| Source::new(path, "").place(0));
+        Mistakes::one(Mistake::new(&place, problem))
     })
 }
 

@@ -45,6 +45,7 @@ mod redis_address;
 mod region;
 mod report;
 mod scalar;
+pub mod scenario;
 mod school;
 mod schools_csv;
 mod secret;

@@ -6,6 +6,7 @@ use crate::admission::Admission;
 use crate::config::Config;
 use crate::gate::Gate;
 use crate::host::Host;
+use crate::platform::Platform;
 use crate::region::{OwnServer, Region};
 use crate::school::School;
 use crate::upstream::Upstream;
@@ -21,6 +22,8 @@ pub struct Pool {
     pub backends: Vec<SocketAddr>,
     /// At least one; exactly one for a school's own server.
     pub schools: Vec<School>,
+    /// What runs on the backends.
+    pub platform: Platform,
     /// Which requests need admission.
     pub gate: Gate,
     /// How logins are let in.
@@ -50,6 +53,7 @@ impl Region {
             region: self.name.clone(),
             backends: backends.to_vec(),
             schools: schools.to_vec(),
+            platform: self.platform,
             gate: self.gate.clone(),
             admission: self.admission.clone(),
             upstream: self.upstream.clone(),

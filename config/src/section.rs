@@ -67,6 +67,23 @@ impl<'r, 't> Section<'r, 't> {
         Some(self.reading.source.place(value.span().start))
     }
 
+    /// Where the section itself stands.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Whether a list was written for a key that has not been taken yet.
+    pub(crate) fn is_list(&self, key: &str) -> bool {
+        let value = self.table.get(key);
+        value.is_some_and(|value| matches!(value.get_ref(), DeValue::Array(_)))
+    }
+
+    /// Whether a table was written for a key that has not been taken yet.
+    pub(crate) fn is_table(&self, key: &str) -> bool {
+        let value = self.table.get(key);
+        value.is_some_and(|value| matches!(value.get_ref(), DeValue::Table(_)))
+    }
+
     /// The value of a setting: its default when not written, not of its kind or not in its range.
     pub(crate) fn take<T: Scalar>(&mut self, setting: &Setting<T>) -> T {
         self.take_optional(setting.key, &setting.range)
@@ -80,17 +97,27 @@ impl<'r, 't> Section<'r, 't> {
         range: &RangeInclusive<T>,
     ) -> Option<T> {
         let (value, place) = self.value(key)?;
-        let read = match T::read(&value) {
-            None => Err(wrong_kind(key, T::EXPECTED, &value)),
-            Some(scalar) if range.contains(&scalar) => Ok(scalar),
-            Some(_) => Err(Problem::new(format!(
-                "`{key}` must be between {} and {}, not {}",
-                range.start().show(),
-                range.end().show(),
-                describe(&value)
-            ))),
+        self.report().check(&place, scalar(key, &value, range))
+    }
+
+    /// A list of numbers and the like, each in the range; wrong ones are recorded and left out.
+    pub(crate) fn take_scalars<T: Scalar>(
+        &mut self,
+        key: &'static str,
+        range: &RangeInclusive<T>,
+    ) -> Option<Vec<T>> {
+        let (value, place) = self.value(key)?;
+        let DeValue::Array(items) = value else {
+            let problem = wrong_kind(key, &format!("a list, each {}", T::EXPECTED), &value);
+            self.report().add(&place, problem);
+            return None;
         };
-        self.report().check(&place, read)
+        let read_item = |item: Spanned<DeValue<'t>>| {
+            let place = self.reading.source.place(item.span().start);
+            let read = scalar(key, item.get_ref(), range);
+            self.report().check(&place, read)
+        };
+        Some(items.into_iter().filter_map(read_item).collect())
     }
 
     /// A switch.
@@ -271,5 +298,23 @@ impl<'r, 't> Section<'r, 't> {
             table,
             known: Vec::new(),
         }
+    }
+}
+
+/// One value of a key, in its range.
+fn scalar<T: Scalar>(
+    key: &str,
+    value: &DeValue<'_>,
+    range: &RangeInclusive<T>,
+) -> Result<T, Problem> {
+    match T::read(value) {
+        None => Err(wrong_kind(key, T::EXPECTED, value)),
+        Some(scalar) if range.contains(&scalar) => Ok(scalar),
+        Some(_) => Err(Problem::new(format!(
+            "`{key}` must be between {} and {}, not {}",
+            range.start().show(),
+            range.end().show(),
+            describe(value)
+        ))),
     }
 }

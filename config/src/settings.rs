@@ -73,7 +73,7 @@ pub(crate) const IN_FLIGHT: InFlight = InFlight { min: 4, max: 512 };
 pub(crate) const IN_FLIGHT_RANGE: RangeInclusive<u32> = 1..=100_000;
 /// More than 0; the smallest rate is one login in a bit over a quarter of an hour.
 pub(crate) const LOGINS_PER_SECOND: RangeInclusive<f64> = 0.001..=1_000_000.0;
-pub(crate) const MODE: Mode = Mode::Fixed;
+pub(crate) const MODE: Mode = Mode::Adaptive;
 pub(crate) const HOLD: Setting<Duration> = setting("hold", secs(2), Duration::ZERO..=secs(30));
 pub(crate) const TICKET_LIFETIME: Setting<Duration> =
     setting("ticket_lifetime", hours(4), mins(10)..=hours(24));
@@ -100,3 +100,37 @@ pub(crate) const MAX_IDLE: Setting<u32> = setting("max_idle", 512, 0..=100_000);
 
 // [[region.NAME.school]]
 pub(crate) const PUPILS: Setting<u32> = setting("pupils", 500, 1..=1_000_000);
+
+// A scenario.
+pub(crate) const SEED: Setting<u32> = setting("seed", 1, 0..=u32::MAX);
+pub(crate) const LONGEST: Setting<Duration> = setting("longest", hours(2), secs(10)..=hours(24));
+/// Of all waves together: the memory of a small machine.
+pub(crate) const MOST_PUPILS: u32 = 20_000_000;
+
+// [gateways]
+pub(crate) const COUNT: Setting<u32> = setting("count", 1, 1..=64);
+pub(crate) const SKEW: RangeInclusive<f64> = 0.001..=1_000.0;
+pub(crate) const ROUND_TRIP: Setting<Duration> =
+    setting("round_trip", ms(2), Duration::ZERO..=ms(200));
+
+// [backends], [region.NAME], [own_servers], [pool.NAME]
+pub(crate) const CORES: RangeInclusive<f64> = 0.01..=100_000.0;
+pub(crate) const CORES_BETWEEN: RangeInclusive<u32> = 1..=1_000;
+pub(crate) const HASH: RangeInclusive<Duration> = ms(1)..=mins(1);
+pub(crate) const SPREAD: RangeInclusive<f64> = 0.0..=3.0;
+pub(crate) const REFUSED: RangeInclusive<f64> = 0.0..=0.95;
+pub(crate) const QUEUE: RangeInclusive<u32> = 1..=10_000_000;
+pub(crate) const SCHOOLS: RangeInclusive<u32> = 1..=65_535;
+pub(crate) const SHARE: Setting<f64> = setting("share", 0.0, 0.0..=1.0);
+pub(crate) const TYPING: RangeInclusive<Duration> = Duration::ZERO..=mins(5);
+
+// [[wave]]
+pub(crate) const ENROLLED: RangeInclusive<f64> = 0.0..=1_000.0;
+pub(crate) const COME: RangeInclusive<u32> = 1..=MOST_PUPILS;
+pub(crate) const FROM: Setting<Duration> =
+    setting("from", Duration::ZERO, Duration::ZERO..=hours(24));
+pub(crate) const OVER: Setting<Duration> = setting("over", mins(5), Duration::ZERO..=hours(24));
+pub(crate) const NO_SHOWS: RangeInclusive<f64> = 0.0..=1.0;
+pub(crate) const PATIENCE: RangeInclusive<Duration> = secs(1)..=hours(24);
+/// A time of the morning.
+pub(crate) const TIME: RangeInclusive<Duration> = Duration::ZERO..=hours(24);

@@ -122,7 +122,7 @@ fn what_is_not_written_has_its_documented_default() {
     let admission = Admission {
         in_flight: InFlight { min: 4, max: 512 },
         logins_per_second: None,
-        mode: Mode::Fixed,
+        mode: Mode::Adaptive,
         hold: Duration::from_secs(2),
         ticket_lifetime: Duration::from_hours(4),
         seal_lifetime: Duration::from_mins(30),

@@ -21,6 +21,7 @@ use crate::respond::{Reply, relay};
 use crate::room::Slot;
 use crate::site::Seat;
 use crate::standing::{State, TurnBody};
+use crate::verdict::Class;
 use crate::{random, sealed};
 
 /// Where a ticket may be sent besides the cookie.
@@ -282,6 +283,14 @@ impl Gateway {
         // The sender is dropped without a word only if the task panicked.
         let answer = answer.unwrap_or(Err(Failure::Lost(login::Lost::Broken)));
         self.metrics.login(&pool.name, &answer);
+        let class = match &answer {
+            Ok(answer) => Some(Class::of(pool, &retry.method, &answer.header)),
+            Err(Failure::Lost(_)) => Some(Class::Lost),
+            Err(Failure::Unreachable) => None,
+        };
+        if let Some(class) = class {
+            self.metrics.login_class(&pool.name, class);
+        }
         let pass = self.fresh_pass(request);
         match answer {
             Ok(answer) => {

@@ -2,7 +2,7 @@
 //!
 //! A request enters at the [`edge`], `proxy` finds its school and phase by phase decides what it
 //! is, `gate` lets a login in or takes it to its `room`, `login` performs it at a backend, and
-//! `pages` tell the pupil what happens. [`run`] puts it all together.
+//! `pages` tell the pupil what happens. [`run`] puts it all together; [`simulate`] rehearses it.
 
 mod backends;
 mod clock;
@@ -25,6 +25,8 @@ mod respond;
 mod room;
 pub mod run;
 mod sealed;
+pub mod simulate;
 mod site;
 mod standing;
 mod store;
+mod verdict;

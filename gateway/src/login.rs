@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use einlass_admission::Verdict;
 use http::{HeaderMap, Method, StatusCode};
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::http::client::HttpSession;
@@ -16,6 +17,7 @@ use crate::backends::Busy;
 use crate::fault::Fault;
 use crate::room::Slot;
 use crate::site::Pool;
+use crate::verdict::Class;
 
 /// Up to this size an answer is read whole before it is passed on, so that a slow browser does not
 /// keep a slot; a longer one frees the slot here and is streamed.
@@ -86,13 +88,15 @@ async fn run(
     };
     slot.sent();
     let started = Instant::now();
+    let method = login.method.clone();
     let head = exchange(&mut session, login, backend.address);
     let timeout = pool.limits.login_timeout;
-    let header = match tokio::time::timeout(timeout, head).await {
+    let header = match tokio::time::timeout(timeout, watched(&mut slot, head)).await {
         Ok(Some(header)) => header,
         lost => {
             // The slot is freed although the backend may still be hashing: after the longest time
             // the operator allows a login, that is the smaller evil.
+            slot.ended(Verdict::Lost);
             drop((slot, backend));
             let why = if lost.is_err() {
                 Lost::Timeout
@@ -103,10 +107,8 @@ async fn run(
             return;
         }
     };
-    // A refusal (a stale form, too many tries) comes before the hash and says nothing about it.
-    if header.status.as_u16() < 400 {
-        slot.answered(started.elapsed());
-    }
+    let class = Class::of(pool, &method, &header);
+    slot.ended(class.verdict(started.elapsed()));
     let left = timeout.saturating_sub(started.elapsed());
     let (body, whole) = read_ahead(&mut session, left).await;
     drop((slot, backend));
@@ -137,6 +139,19 @@ async fn run(
             session.shutdown().await;
         }
     }
+}
+
+/// Waits for the answer, and tells the room when it is overdue: a login may hang for as long as the
+/// operator allows, and the pacer must not take that for calm.
+async fn watched<T>(slot: &mut Slot, answer: impl Future<Output = T>) -> T {
+    let mut answer = std::pin::pin!(answer);
+    if let Some(most) = slot.overdue_after() {
+        match tokio::time::timeout(most, &mut answer).await {
+            Ok(answered) => return answered,
+            Err(_) => slot.overdue(),
+        }
+    }
+    answer.await
 }
 
 /// A fresh connection to the backend with the fewest requests in flight, or to the next if it does

@@ -32,6 +32,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Plays a morning in virtual time: what would happen at eight with this configuration.
+    Simulate(einlass::simulate::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +63,13 @@ fn main() -> ExitCode {
             }
             Err(mistakes) => {
                 eprintln!("{mistakes}");
+                ExitCode::FAILURE
+            }
+        },
+        Command::Simulate(arguments) => match einlass::simulate::run(&arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
                 ExitCode::FAILURE
             }
         },

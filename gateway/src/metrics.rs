@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::edge::EdgeCounters;
 use crate::login::{Answer, Failure, Lost};
 use crate::site::Site;
+use crate::verdict::Class;
 
 /// How a login that had to take a turn went on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -52,6 +53,12 @@ struct PoolAnswer {
     answer: LoginAnswer,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolClass {
+    pool: String,
+    class: Class,
+}
+
 /// All metrics. Counters are bumped by requests, gauges are read when somebody scrapes.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -60,6 +67,7 @@ pub(crate) struct Metrics {
     polls: Family<Pool, Counter>,
     turns: Family<PoolOutcome, Counter>,
     logins: Family<PoolAnswer, Counter>,
+    classes: Family<PoolClass, Counter>,
     bad_tickets: Family<Pool, Counter>,
     unknown_hosts: Counter,
     state_errors: Counter,
@@ -119,6 +127,10 @@ impl Metrics {
             polls: register!("polls", "Polls of the turn"),
             turns: register!("turns", "Logins that took a turn"),
             logins: register!("logins", "Logins performed, by the backend's answer"),
+            classes: register!(
+                "login_classes",
+                "Logins performed, by what the backend made of them"
+            ),
             bad_tickets: register!(
                 "bad_tickets",
                 "Tickets not believed: forged, foreign or expired"
@@ -171,6 +183,11 @@ impl Metrics {
         self.logins
             .get_or_create(&PoolAnswer { pool, answer })
             .inc();
+    }
+
+    pub(crate) fn login_class(&self, pool: &str, class: Class) {
+        let pool = pool.to_owned();
+        self.classes.get_or_create(&PoolClass { pool, class }).inc();
     }
 
     pub(crate) fn bad_ticket(&self, pool: &str) {

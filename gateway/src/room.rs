@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use einlass_admission::ledger::{Exchange, Exchanged, Join, Joined, Merge, Publish};
 use einlass_admission::{
     Entry, Gatekeeper, Grant, Mode, Pass, Refusal, RoomKey, SchoolIndex, Serving, Straight, Ticket,
-    Turn, Unix, View, WaiterId, state::RoomState,
+    Turn, Unix, Verdict, View, WaiterId, state::RoomState,
 };
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot, watch};
@@ -413,8 +413,7 @@ impl LiveRoom {
                 gatekeeper.unuse(claim.school, claim.turn, claim.epoch);
             }
         }
-        let latency = slot.latency;
-        let grant = gatekeeper.finish(self.clock.now(), latency);
+        let grant = gatekeeper.finish(self.clock.now(), slot.verdict);
         drop(gatekeeper);
         self.wake(grant);
         self.ring();
@@ -465,7 +464,8 @@ pub(crate) struct Slot {
     room: Arc<LiveRoom>,
     claim: Option<Claim>,
     sent: bool,
-    latency: Option<Duration>,
+    overdue: bool,
+    verdict: Verdict,
 }
 
 impl Slot {
@@ -474,7 +474,8 @@ impl Slot {
             room: Arc::clone(room),
             claim,
             sent: false,
-            latency: None,
+            overdue: false,
+            verdict: Verdict::Neutral,
         }
     }
 
@@ -483,9 +484,24 @@ impl Slot {
         self.sent = true;
     }
 
-    /// The backend has answered a login that really hashed.
-    pub(crate) fn answered(&mut self, latency: Duration) {
-        self.latency = Some(latency);
+    /// How the login ended, for the pacer. Nothing said: it tells nothing about the backend.
+    pub(crate) fn ended(&mut self, verdict: Verdict) {
+        // What is overdue is lost already.
+        self.verdict = match verdict {
+            Verdict::Lost if self.overdue => Verdict::Neutral,
+            verdict => verdict,
+        };
+    }
+
+    /// How long the login may be under way before it counts as lost.
+    pub(crate) fn overdue_after(&self) -> Option<Duration> {
+        self.room.lock().overdue_after()
+    }
+
+    /// It has been under way for longer than that.
+    pub(crate) fn overdue(&mut self) {
+        self.overdue = true;
+        self.room.lock().overdue();
     }
 }
 

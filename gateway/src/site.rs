@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use einlass_admission::{
-    Fixed, Gatekeeper, Membership, Room, SchoolIndex, SchoolKey, Settings, Step, Weight,
+    Adaptive, Bounds, Fixed, Gatekeeper, Membership, Pacer, Room, SchoolIndex, SchoolKey, Settings,
+    Step, Weight,
     ledger::MemberId,
     state::{RoomState, State},
 };
-use einlass_config::{Config, Gate, HostTable, Mode};
+use einlass_config::{Admission, Config, Gate, HostTable, Mode, Platform};
 
 use crate::backends::Backends;
 use crate::clock::Clock;
@@ -23,6 +24,7 @@ pub(crate) struct Pool {
     pub(crate) backends: Backends,
     pub(crate) flights: Flights,
     pub(crate) gate: Gate,
+    pub(crate) platform: Platform,
     pub(crate) limits: Limits,
 }
 
@@ -82,12 +84,18 @@ impl Site {
             let room = Room::new(schools.iter().map(|(key, weight, _)| (*key, *weight)));
             let settings = Settings {
                 closed: pool.admission.mode == Mode::Closed,
-                ceiling: pool.admission.logins_per_second,
+                page_gate: !pool.gate.page.is_empty(),
+                observe: pool.admission.mode == Mode::Observe,
+                // Who only looks on sets no ceiling.
+                ceiling: pool
+                    .admission
+                    .logins_per_second
+                    .filter(|_| pool.admission.mode != Mode::Observe),
                 ticket_lifetime: pool.admission.ticket_lifetime,
                 pass_tries: u8::try_from(pool.admission.pass_tries).unwrap_or(u8::MAX),
             };
-            let pacer = Fixed::new(pool.admission.in_flight.max, settings.ceiling);
-            let mut gatekeeper = Gatekeeper::new(room, epoch, settings, Box::new(pacer));
+            let pacer = pacer(&pool.admission, settings.ceiling);
+            let mut gatekeeper = Gatekeeper::new(room, epoch, settings, pacer);
             if let Some(member) = member {
                 gatekeeper = gatekeeper.in_fleet(Membership {
                     member,
@@ -114,6 +122,7 @@ impl Site {
                     login_timeout: pool.upstream.login_timeout,
                 },
                 gate: pool.gate,
+                platform: pool.platform,
                 name: pool.name,
             });
             for ((key, weight, host), school) in schools.into_iter().zip(index) {
@@ -142,5 +151,14 @@ impl Site {
             (pool.name.clone(), state)
         });
         State::new(rooms.collect())
+    }
+}
+
+/// Who decides how many logins may be in flight.
+fn pacer(admission: &Admission, ceiling: Option<f64>) -> Box<dyn Pacer> {
+    let einlass_config::InFlight { min, max } = admission.in_flight;
+    match admission.mode {
+        Mode::Adaptive | Mode::Observe => Box::new(Adaptive::new(Bounds { min, max }, ceiling)),
+        Mode::Fixed | Mode::Closed => Box::new(Fixed::new(max, ceiling)),
     }
 }

@@ -16,6 +16,7 @@ use crate::ledger::{
     Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, MemberId, Merge, Notice,
     Publish, Report, Seen, TicketKey,
 };
+use crate::pacer::{Memory, Verdict};
 use crate::room::SchoolIndex;
 use crate::shares::Shares;
 use crate::state::RoomState;
@@ -135,6 +136,8 @@ pub(super) struct Fleet<W> {
     events: Events,
     /// Schools whose last turn the ledger may not know.
     learnt: BTreeSet<SchoolIndex>,
+    /// What each pupil of the batch under way costs, in the order asked.
+    costs: Vec<u64>,
     claims: BTreeMap<WaiterId, Claiming<W>>,
     sent: Vec<TicketKey>,
     released: Vec<TicketKey>,
@@ -177,6 +180,7 @@ impl<W> Fleet<W> {
             shares: Shares::default(),
             events: Events::default(),
             learnt: BTreeSet::new(),
+            costs: Vec::new(),
             claims: BTreeMap::new(),
             sent: Vec::new(),
             released: Vec::new(),
@@ -234,14 +238,39 @@ impl<W> Fleet<W> {
         }
     }
 
-    /// Notes a latency for the pacer. True if this gateway's own conductor has to be told too.
-    pub(super) fn answered(&mut self, latency: Duration) -> bool {
-        if self.mode != Mode::Frozen && self.events.latencies.len() < MOST_EVENTS {
-            let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
-            self.events.latencies.push(micros);
+    /// Whether this gateway's own conductor decides, and is to be told what happens here. Otherwise
+    /// the pacer hears of it by way of the ledger, also when it is at this very gateway.
+    pub(super) fn conducts_alone(&self) -> bool {
+        self.mode == Mode::Frozen
+    }
+
+    /// Notes how a login ended, for the pacer.
+    pub(super) fn ended(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Hashed(latency) if self.events.latencies.len() < MOST_EVENTS => {
+                let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
+                self.events.latencies.push(micros);
+            }
+            Verdict::Hashed(_) | Verdict::Neutral => {}
+            Verdict::Page => self.events.pages = self.events.pages.saturating_add(1),
+            Verdict::Lost => self.events.losses = self.events.losses.saturating_add(1),
         }
-        // The pacer hears of its own logins by way of the ledger, like of everybody's.
-        !(self.pacer && self.mode == Mode::Shared)
+    }
+
+    /// Somebody with a pass logs in.
+    pub(super) fn typed(&mut self) {
+        self.events.typed = self.events.typed.saturating_add(1);
+    }
+
+    /// Gated pages over the whole room that the pacer does not know yet, if the other gateways serve
+    /// as many for their part.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small non-negative number"
+    )]
+    pub(super) fn pages_untold(&self) -> u64 {
+        (f64::from(self.events.pages) / self.portion) as u64
     }
 
     /// The ledger may not know how far this school is.
@@ -299,7 +328,7 @@ impl<W> Gatekeeper<W> {
         self.fleet = Some(Fleet::new(membership));
         // The ledger knows.
         self.learning = None;
-        self.buffer.set_cap(0);
+        self.set_slots(0);
         self
     }
 
@@ -382,7 +411,7 @@ impl<W> Gatekeeper<W> {
             .ticked
             .is_some_and(|ticked| now.saturating_sub(ticked) > PAUSED);
         if slept && self.fleet.is_some() {
-            self.buffer.set_cap(0);
+            self.set_slots(0);
         }
     }
 
@@ -412,12 +441,15 @@ impl<W> Gatekeeper<W> {
         };
         let frozen = fleet.mode == Mode::Frozen;
         let usable = frozen || now <= fleet.lease_until;
-        let cap = if usable { fleet.share } else { 0 };
-        let pacing = fleet.pacer && fleet.mode == Mode::Shared;
-        self.buffer.set_cap(cap);
-        if !pacing {
-            self.conductor.pace(now, in_flight);
+        let (share, portion) = (fleet.share, fleet.portion);
+        let mut cap = if usable { share } else { 0 };
+        if frozen {
+            // The share is as much as there may be, and less if the backend can do less by now.
+            self.conductor.pace(now, in_flight, portion, !open);
+            let most = f64::from(self.conductor.cap()) * portion;
+            cap = cap.min(slots(most));
         }
+        self.set_slots(cap);
         if frozen && open {
             let pace = self.pace_before();
             if let Some(fleet) = &mut self.fleet {
@@ -437,6 +469,9 @@ impl<W> Gatekeeper<W> {
             fleet.portion = portion(fleet.share, cap);
         }
         fleet.set_mode(now, Mode::Frozen);
+        // Where there are more gateways than slots, or a slot was just changing hands, some have
+        // none. Whoever waits there must not wait until the ledger is back.
+        fleet.share = fleet.share.max(1);
         fleet.pacer = false;
         fleet.must_merge = true;
         self.conductor
@@ -594,11 +629,13 @@ impl<W> Gatekeeper<W> {
         }
         let notice = reply.notice.unwrap_or(fleet.notice);
         fleet.notice = notice;
-        self.conductor.hear(&notice);
+        if reply.conduct.is_none() {
+            self.conductor.follow(now, &notice);
+        }
         let was_pacer = std::mem::replace(&mut fleet.pacer, reply.conduct.is_some());
         // An answer that comes after the lease it gives is worth nothing.
         let usable = now <= fleet.lease_until;
-        self.buffer.set_cap(if usable { reply.share } else { 0 });
+        self.set_slots(if usable { reply.share } else { 0 });
         self.room.merge_serving(reply.serving);
         for (key, tooth) in &reply.last {
             if let Some(school) = self.room.index(*key) {
@@ -613,6 +650,7 @@ impl<W> Gatekeeper<W> {
                 RoomState {
                     last: BTreeMap::new(),
                     serving: reply.serving,
+                    pacer: Memory::default(),
                     ..state
                 }
             });
@@ -658,6 +696,9 @@ impl<W> Gatekeeper<W> {
                 if fleet.events.latencies.len() + fleet.events.arrived.len() < MOST_EVENTS {
                     fleet.events.latencies.extend(told.events.latencies);
                     fleet.events.arrived.extend(told.events.arrived);
+                    fleet.events.losses += told.events.losses;
+                    fleet.events.pages += told.events.pages;
+                    fleet.events.typed += told.events.typed;
                 }
             }
         }
@@ -688,38 +729,51 @@ impl<W> Gatekeeper<W> {
     }
 
     /// Asks for turns for pupils of these schools; `None` if the ledger is not to be asked.
-    pub fn joining(&self, nonce: u32, pupils: &[(SchoolIndex, u32)]) -> Option<Join> {
+    pub fn joining(&mut self, nonce: u32, pupils: &[(SchoolIndex, u32)]) -> Option<Join> {
+        let costs: Vec<u64> = pupils.iter().map(|(s, _)| self.room.cost(*s)).collect();
         let asks = |f: &&Fleet<W>| f.mode != Mode::Frozen && f.answered;
         let fleet = self.fleet.as_ref().filter(asks)?;
         let serving = self.room.serving();
-        let schools = pupils.iter().map(|(index, count)| {
+        let schools = pupils.iter().zip(&costs).map(|((index, count), cost)| {
             let school = self.room.schools().get(index.0 as usize)?;
             let floor = school.tooth(serving.0.max(school.last().0));
-            Some((school.key(), floor, *count))
+            let teeth = u64::from(*count).saturating_mul(*cost);
+            Some((
+                school.key(),
+                floor,
+                u32::try_from(teeth).unwrap_or(u32::MAX),
+            ))
         });
-        Some(Join {
+        let call = Join {
             caller: Caller {
                 member: fleet.member,
                 nonce,
                 seen: fleet.seen,
             },
             schools: schools.collect::<Option<_>>()?,
-        })
+        };
+        if let Some(fleet) = &mut self.fleet {
+            fleet.costs = costs;
+        }
+        Some(call)
     }
 
     /// The turns the ledger gave, in the order asked.
     pub fn joined(&mut self, pupils: &[(SchoolIndex, u32)], joined: &Joined) -> Vec<(Turn, u32)> {
         let mut turns = Vec::new();
-        for ((index, count), upto) in pupils.iter().zip(&joined.upto) {
+        let costs = self.fleet.as_mut().map(|f| std::mem::take(&mut f.costs));
+        let costs = costs.into_iter().flatten().chain(std::iter::repeat(1));
+        for (((index, count), upto), cost) in pupils.iter().zip(&joined.upto).zip(costs) {
             let before = self.room.waiting_in(*index);
             if let Some(school) = self.room.schools().get(index.0 as usize) {
-                let first = upto.saturating_sub(u64::from(*count));
-                turns.extend((first + 1..=*upto).map(|t| (Turn(school.turn_of(t)), joined.epoch)));
+                let behind = (0..u64::from(*count)).rev().map(|n| n.saturating_mul(cost));
+                let teeth = behind.map(|n| upto.saturating_sub(n));
+                turns.extend(teeth.map(|t| (Turn(school.turn_of(t)), joined.epoch)));
             }
             self.room.merge_tooth(*index, *upto);
             let after = self.room.waiting_in(*index);
             self.waiting = self.waiting.saturating_add(after.saturating_sub(before));
-            self.count_joins(*index, u64::from(*count));
+            self.count_joins(*index, u64::from(*count).saturating_mul(cost));
         }
         turns
     }
@@ -744,9 +798,12 @@ impl<W> Gatekeeper<W> {
     fn conduct(&mut self, now: Duration, epoch: u32, conduct: Conduct) -> Option<Publish> {
         for events in conduct.events {
             for micros in events.latencies {
-                self.conductor
-                    .answered(Duration::from_micros(micros.into()));
+                let latency = Duration::from_micros(micros.into());
+                self.conductor.ended(now, Verdict::Hashed(latency));
             }
+            self.conductor.served(now, events.pages.into());
+            self.conductor.typed(now, events.typed.into());
+            self.conductor.lost(events.losses);
             for turn in events.arrived {
                 self.conductor.arrived(turn);
             }
@@ -759,11 +816,11 @@ impl<W> Gatekeeper<W> {
         };
         let in_flight = sum(|r| r.in_flight);
         let buffered = sum(|r| r.buffered);
-        self.conductor.pace(now, in_flight);
-        let cap = self.conductor.cap();
-        let mut serving = self.room.serving();
         // One gateway that reaches no backend does not close the room for the others.
         let down = conduct.members.iter().all(|(_, _, report)| report.down);
+        self.conductor.pace(now, in_flight, 1.0, down);
+        let cap = self.conductor.cap();
+        let mut serving = self.room.serving();
         if !self.settings.closed && !down {
             let pupils = self.conductor.release(
                 now,
@@ -861,6 +918,16 @@ impl<W> Gatekeeper<W> {
             _ => self.take_over(state),
         }
     }
+}
+
+/// A number of slots, rounded, and at least one.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a small positive number"
+)]
+fn slots(number: f64) -> u32 {
+    number.round().max(1.0) as u32
 }
 
 fn portion(share: u32, cap: u32) -> f64 {

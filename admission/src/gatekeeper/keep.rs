@@ -32,6 +32,7 @@ impl<W> Gatekeeper<W> {
                 .filter(|(_, used)| used.blocks() > 0)
                 .map(|(s, used)| (s.key(), used))
                 .collect::<BTreeMap<SchoolKey, Used>>(),
+            pacer: self.conductor.memory(),
         }
     }
 
@@ -67,6 +68,10 @@ impl<W> Gatekeeper<W> {
     /// Takes over what an earlier run left. Schools that are gone are left out.
     pub(super) fn take_over(&mut self, state: RoomState) {
         self.learning = None;
+        if state.pacer.no_load.is_some() {
+            let now = self.ticked.unwrap_or_default();
+            self.conductor.restart(now, &state.pacer);
+        }
         self.room.merge_serving(state.serving);
         for (key, turn) in state.last {
             if let Some(school) = self.room.index(key) {

@@ -14,7 +14,7 @@ use crate::buffer::{Buffer, WaiterId};
 use crate::conductor::{Conductor, Scene, part};
 use crate::curve::Curve;
 use crate::learning::{Learning, Lesson};
-use crate::pacer::Pacer;
+use crate::pacer::{Pacer, Verdict};
 use crate::pass::{Pass, Tries};
 use crate::room::{Room, SchoolIndex};
 use crate::turn::{Serving, Turn, Unix};
@@ -29,6 +29,11 @@ pub use fleet::{Answer, Membership, Mode};
 pub struct Settings {
     /// The operator lets nobody in.
     pub closed: bool,
+    /// The pacer decides and reports, and holds nobody.
+    pub observe: bool,
+    /// What needs a turn is the login page: tickets enter with a page that costs nearly nothing, and
+    /// the logins follow with passes.
+    pub page_gate: bool,
     /// Ceiling in logins per second.
     pub ceiling: Option<f64>,
     /// How long a ticket is believed.
@@ -139,6 +144,8 @@ impl<W> Gatekeeper<W> {
         let open = self.door() == Door::Open && self.waiting == 0 && self.has_token();
         let claiming = self.fleet.as_ref().map_or(0, Fleet::claiming);
         let free = self.buffer.free();
+        let pages = self.fleet.as_ref().map_or(0, Fleet::pages_untold);
+        let open = open && self.conductor.has_room_to_type(now, pages);
         if open && u64::from(free) > coming + claiming && self.buffer.try_take() {
             self.spend_token();
             return Straight::Go;
@@ -151,9 +158,10 @@ impl<W> Gatekeeper<W> {
     pub fn join(&mut self, school: SchoolIndex) -> Option<(Turn, u32)> {
         let passed_over = self.fleet.as_mut().map_or(0, |f| f.join_alone(school));
         self.room.skip(school, passed_over);
+        let cost = self.room.cost(school);
         let turn = self.room.join(school)?;
-        self.waiting += 1 + passed_over;
-        self.count_joins(school, 1);
+        self.waiting += cost + passed_over;
+        self.count_joins(school, cost);
         Some((turn, self.epoch))
     }
 
@@ -228,7 +236,14 @@ impl<W> Gatekeeper<W> {
             return Err(Refusal::Used);
         }
         self.look_at_clock(now);
-        Ok(self.take_or_wait(Turn(0), None, waiter))
+        match &mut self.fleet {
+            Some(fleet) if !fleet.conducts_alone() => fleet.typed(),
+            _ => self.conductor.typed(now, 1),
+        }
+        // Where pages are gated everybody comes with a pass, and a page must not wait behind them:
+        // nobody would be typing when they are through.
+        let place = if self.settings.page_gate { u64::MAX } else { 0 };
+        Ok(self.take_or_wait(Turn(place), None, waiter))
     }
 
     /// Uses up a ticket whose turn has come without taking a slot: its login has to be typed again.
@@ -297,19 +312,31 @@ impl<W> Gatekeeper<W> {
         claiming || self.buffer.remove(id).is_some()
     }
 
-    /// Gives a slot back. `latency` is that of a login that really hashed, else `None`.
-    pub fn finish(&mut self, now: Duration, latency: Option<Duration>) -> Grant<W> {
+    /// Gives a slot back. A login that was [`overdue`](Self::overdue) is lost already: its verdict
+    /// is [`Verdict::Hashed`] if an answer came after all, else [`Verdict::Neutral`].
+    pub fn finish(&mut self, now: Duration, verdict: Verdict) -> Grant<W> {
         self.look_at_clock(now);
         self.buffer.give_back();
-        if let Some(latency) = latency
-            && self
-                .fleet
-                .as_mut()
-                .is_none_or(|fleet| fleet.answered(latency))
-        {
-            self.conductor.answered(latency);
-        }
+        self.tell_pacer(now, verdict);
         self.grant()
+    }
+
+    /// A login has been under way for longer than [`Gatekeeper::overdue_after`]: it is lost, though
+    /// its slot is still in use.
+    pub fn overdue(&mut self) {
+        self.tell_pacer(Duration::ZERO, Verdict::Lost);
+    }
+
+    /// How long a login may be under way before it counts as lost; `None` while nobody can say.
+    pub fn overdue_after(&self) -> Option<Duration> {
+        self.conductor.overdue_after()
+    }
+
+    fn tell_pacer(&mut self, now: Duration, verdict: Verdict) {
+        match &mut self.fleet {
+            Some(fleet) if !fleet.conducts_alone() => fleet.ended(verdict),
+            _ => self.conductor.ended(now, verdict),
+        }
     }
 
     /// One step of the pacer and of the release. To be called about 20 times a second.
@@ -326,8 +353,9 @@ impl<W> Gatekeeper<W> {
         if self.fleet.is_some() {
             return self.tick_in_fleet(now, dt);
         }
-        self.conductor.pace(now, self.buffer.in_flight());
-        self.buffer.set_cap(self.conductor.cap());
+        let down = self.door() == Door::Down;
+        self.conductor.pace(now, self.buffer.in_flight(), 1.0, down);
+        self.set_slots(self.conductor.cap());
         if self.door() == Door::Open && !self.listens(now) {
             self.release(now);
         }
@@ -372,6 +400,7 @@ impl<W> Gatekeeper<W> {
             serving: self.room.serving(),
             waiting: self.waiting,
             pace: self.pace(),
+            settled: self.conductor.settled(),
             door: self.door(),
             last: self
                 .room
@@ -406,12 +435,23 @@ impl<W> Gatekeeper<W> {
 
     /// Logins in flight, and how many may be.
     pub fn in_flight(&self) -> (u32, u32) {
-        (self.buffer.in_flight(), self.buffer.cap())
+        let cap = if self.settings.observe {
+            self.conductor.cap()
+        } else {
+            self.buffer.cap()
+        };
+        (self.buffer.in_flight(), cap)
     }
 
     /// Believed capacity of the pool in logins per second.
     pub fn capacity(&self) -> Option<f64> {
         self.conductor.capacity()
+    }
+
+    /// So many logins may be in flight here; as many as come if the pacer only observes.
+    fn set_slots(&mut self, slots: u32) {
+        let observe = self.settings.observe;
+        self.buffer.set_cap(if observe { u32::MAX } else { slots });
     }
 
     /// Releases for the part of the room that is conducted here.

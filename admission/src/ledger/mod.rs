@@ -16,6 +16,7 @@ use std::time::Duration;
 pub use registers::Registers;
 use serde::{Deserialize, Serialize};
 
+use crate::pacer::Memory;
 use crate::turn::{SchoolKey, Serving, Turn};
 
 /// How long a gateway's slots stay its own without another exchange.
@@ -85,6 +86,15 @@ pub struct Events {
     /// Latencies of logins that really hashed, in microseconds.
     #[serde(rename = "l", default, skip_serializing_if = "Vec::is_empty")]
     pub latencies: Vec<u32>,
+    /// Logins that were lost.
+    #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
+    pub losses: u32,
+    /// Gated pages that were served.
+    #[serde(rename = "g", default, skip_serializing_if = "is_zero")]
+    pub pages: u32,
+    /// Logins of those who had such a page.
+    #[serde(rename = "t", default, skip_serializing_if = "is_zero")]
+    pub typed: u32,
     /// Turns that came and entered the buffer.
     #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
     pub arrived: Vec<Turn>,
@@ -93,8 +103,15 @@ pub struct Events {
 impl Events {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.latencies.is_empty() && self.arrived.is_empty()
+        self.latencies.is_empty()
+            && self.arrived.is_empty()
+            && (self.losses, self.pages, self.typed) == (0, 0, 0)
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the form serde asks for")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Several times a second: what a gateway has and wants.
@@ -143,6 +160,12 @@ pub struct Notice {
     /// How many gateways there are.
     #[serde(rename = "m")]
     pub members: u32,
+    /// What the pacer has learnt.
+    #[serde(rename = "y", default)]
+    pub memory: Memory,
+    /// Pupils who have a gated login page in front of them.
+    #[serde(rename = "t", default)]
+    pub typing: u64,
 }
 
 /// What the pacer needs; only it gets this.

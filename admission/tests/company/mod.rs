@@ -10,7 +10,7 @@ use einlass_admission::ledger::{
 };
 use einlass_admission::{
     Entry, Fixed, Gatekeeper, Membership, Mode, Room, SchoolIndex, SchoolKey, Settings, Straight,
-    Turn, WaiterId, Weight,
+    Turn, Verdict, WaiterId, Weight,
 };
 
 const TICK: Duration = Duration::from_millis(50);
@@ -269,6 +269,8 @@ impl Play {
         self.runs += 1;
         let settings = Settings {
             closed: false,
+            observe: false,
+            page_gate: false,
             ceiling: None,
             ticket_lifetime: Duration::from_hours(1),
             pass_tries: 3,
@@ -418,7 +420,9 @@ impl Play {
                         let school = SchoolIndex(pupil.school);
                         self.gateways[g].keeper.done(school, turn, epoch);
                     }
-                    let grant = self.gateways[g].keeper.finish(now, Some(self.plan.login));
+                    let grant = self.gateways[g]
+                        .keeper
+                        .finish(now, Verdict::Hashed(self.plan.login));
                     self.wake(g, grant.go, grant.refused);
                 }
             }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use einlass_admission::{
     Entry, Eta, Fixed, Gatekeeper, Refusal, Room, SchoolIndex, SchoolKey, Settings, Standing,
-    Straight, Turn, View, Weight, state::RoomState,
+    Straight, Turn, Verdict, View, Weight, state::RoomState,
 };
 
 /// How often the room moves on, as in the gateway.
@@ -228,6 +228,8 @@ impl Morning {
     fn gatekeeper(&self, epoch: u32) -> Gatekeeper<usize> {
         let settings = Settings {
             closed: false,
+            observe: false,
+            page_gate: false,
             ceiling: self.ceiling,
             ticket_lifetime: Duration::from_hours(2),
             pass_tries: 3,
@@ -539,7 +541,7 @@ impl World {
         self.in_flight -= 1;
         let grant = self
             .gatekeeper
-            .finish(self.now, Some(self.pupils[pupil].took));
+            .finish(self.now, Verdict::Hashed(self.pupils[pupil].took));
         for pupil in grant.go {
             self.start(pupil);
         }

@@ -387,7 +387,7 @@ mod tests {
         *record.0.pages.lock() = pages;
         let seen = record.snapshot(false);
         assert!((seen.mean_in_flight(0..2) - 1.56).abs() < 1e-9);
-        assert!(seen.mean_in_flight(9..3).abs() < 1e-9);
+        assert!(seen.mean_in_flight(9..12).abs() < 1e-9);
     }
 
     #[test]

@@ -52,10 +52,16 @@ impl Setup {
         more: &str,
     ) -> Self {
         let backends: Vec<String> = backends.iter().map(|b| format!("\"{b}\"")).collect();
+        // Most tests count on a cap that they know.
+        let fixed = if more.contains("mode =") {
+            ""
+        } else {
+            "mode = \"fixed\"\n"
+        };
         write!(
             self.regions,
             "[region.{name}]\nbackends = [{}]\n[region.{name}.admission]\n\
-             in_flight = {{ min = 1, max = {in_flight} }}\n{more}\n",
+             in_flight = {{ min = 1, max = {in_flight} }}\n{fixed}{more}\n",
             backends.join(", "),
         )
         .unwrap();

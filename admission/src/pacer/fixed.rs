@@ -1,35 +1,12 @@
-//! The pacer's interface, and the pacer that holds a fixed cap.
+//! The pacer that holds the cap an operator gave.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::{Inputs, Outputs, Pacer};
+
 /// Latencies a fixed pacer remembers at most; a median of more costs more than it says.
 const MOST_KEPT: usize = 2_048;
-
-/// What a room tells its pacer, several times a second.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Inputs {
-    /// Latencies of logins answered since the last step, of those that really hashed.
-    pub latencies: Vec<Duration>,
-    /// Logins in flight now.
-    pub in_flight: u32,
-}
-
-/// What the pacer decides.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Outputs {
-    /// Logins that may be in flight at once.
-    pub cap: u32,
-    /// What the pool is believed to complete with the cap used up, in logins per second;
-    /// `None` until the first login has been answered.
-    pub capacity: Option<f64>,
-}
-
-/// Decides how many logins may be in flight. Pure: time is passed in.
-pub trait Pacer: Send {
-    /// One step. `now` is monotonic, from any origin.
-    fn step(&mut self, now: Duration, inputs: &Inputs) -> Outputs;
-}
 
 /// Holds the cap the operator gave, and learns only how fast it is worked off.
 #[derive(Clone, Debug)]
@@ -86,6 +63,8 @@ impl Pacer for Fixed {
                 (Some(rate), Some(ceiling)) => Some(rate.min(ceiling)),
                 (rate, _) => rate,
             },
+            overdue_after: None,
+            settled: capacity.is_some(),
         }
     }
 }

@@ -1,0 +1,195 @@
+//! The pacer finds the capacity nobody knows, follows it, uses it, and shares it.
+//!
+//! The figures are exact: the same on every machine.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test may fail, and draws numbers"
+)]
+
+mod mornings;
+
+use std::time::Duration;
+
+use einlass_simulator::{Fleet, Gate, Policy, School, Size, Steps, Wave};
+use mornings::{gateways, play, pool, secs};
+
+const SIZES: [(f64, f64); 7] = [
+    (4.0, 0.02),
+    (4.0, 0.25),
+    (4.0, 2.0),
+    (40.0, 0.25),
+    (400.0, 0.02),
+    (400.0, 0.25),
+    (400.0, 2.0),
+];
+
+#[test]
+fn from_4_to_400_cores_and_20_ms_to_2_s_at_twice_to_ten_times_the_load() {
+    for (cores, hash) in SIZES {
+        for load in [2.0, 10.0] {
+            let name = format!("{cores} cores, {hash} s, load {load}");
+            let lasting = if cores * hash < 10.0 && cores > 100.0 {
+                40.0
+            } else {
+                120.0
+            };
+            let outcome = play(&name, pool(cores, hash, load, lasting), &Fleet::default());
+            assert!(outcome.used >= 0.95, "{name}: {}", outcome.used);
+            assert!(outcome.used_settled >= 0.95, "{name}");
+            assert!(outcome.slowdown.p99 <= 3.0, "{name}");
+            assert_eq!(outcome.errors, 0, "{name}");
+        }
+    }
+}
+
+#[test]
+fn on_the_first_day_it_takes_some_seconds_to_find_out() {
+    for (cores, hash) in [(4.0, 0.25), (40.0, 0.25), (400.0, 0.25)] {
+        let name = format!("first day, {cores} cores, {hash} s");
+        let mut first = pool(cores, hash, 2.0, 120.0);
+        first.admission.first_day = true;
+        let outcome = play(&name, first, &Fleet::default());
+        assert!(outcome.used_settled >= 0.95, "{name}");
+        assert!(outcome.slowdown.p99 <= 3.0, "{name}");
+    }
+}
+
+#[test]
+fn it_follows_a_capacity_that_changes() {
+    for (cores, hash) in [(16.0, 0.25), (100.0, 0.25), (8.0, 1.0), (40.0, 0.05)] {
+        let service = 10.0 * hash + 2.0 * f64::max(2.0 * hash, 1.0);
+        let name = format!("halved, {cores} cores, {hash} s");
+        let mut halved = pool(cores, hash, 3.0, 120.0);
+        halved.backend.cores =
+            Steps::new(vec![(secs(0.0), cores), (secs(40.0), cores / 2.0)]).unwrap();
+        let outcome = play(&name, halved, &Fleet::default());
+        assert!(outcome.settled_after[0] <= service, "{name}");
+        assert!(outcome.used_least >= 0.9, "{name}");
+
+        let name = format!("tripled, {cores} cores, {hash} s");
+        let mut tripled = pool(cores, hash, 3.0, 240.0);
+        tripled.backend.cores =
+            Steps::new(vec![(secs(0.0), cores), (secs(40.0), cores * 3.0)]).unwrap();
+        let outcome = play(&name, tripled, &Fleet::default());
+        if hash <= 0.25 {
+            assert!(outcome.settled_after[0] <= 8.0, "{name}");
+            assert!(outcome.used_least >= 0.9, "{name}");
+        }
+    }
+}
+
+#[test]
+fn several_gateways_are_as_good_as_one() {
+    for number in [1, 3, 8] {
+        for cores in [4.0, 40.0] {
+            let name = format!("{number} gateways, {cores} cores");
+            let outcome = play(&name, pool(cores, 0.25, 3.0, 120.0), &gateways(number));
+            assert!(outcome.used_settled >= 0.95, "{name}");
+            assert!(outcome.slowdown.p99 <= 3.0, "{name}");
+            assert_eq!(outcome.errors, 0, "{name}");
+        }
+    }
+}
+
+#[test]
+fn gateways_that_are_cut_off_from_each_other_go_on() {
+    for number in [1, 3, 8] {
+        let name = format!("{number} gateways apart");
+        let apart = Fleet {
+            apart: vec![(secs(20.0), Duration::from_hours(1))],
+            ..gateways(number)
+        };
+        let outcome = play(&name, pool(40.0, 0.25, 3.0, 120.0), &apart);
+        assert!(outcome.used >= 0.88, "{name}");
+        assert_eq!(outcome.errors, 0, "{name}");
+    }
+}
+
+#[test]
+fn whoever_does_not_come_costs_nothing() {
+    let changing =
+        Steps::new(vec![(secs(0.0), 0.1), (secs(15.0), 0.4), (secs(30.0), 0.0)]).unwrap();
+    for (what, no_shows) in [
+        ("0", Steps::constant(0.0)),
+        ("0.1", Steps::constant(0.1)),
+        ("0.4", Steps::constant(0.4)),
+        ("changing", changing),
+    ] {
+        let mut submit = pool(40.0, 0.25, 3.0, 120.0);
+        submit.waves[0].no_shows = no_shows;
+        let name = format!("no-shows {what}");
+        let outcome = play(&name, submit.clone(), &Fleet::default());
+        assert!(outcome.used_settled >= 0.98, "{name}");
+        // Half a minute in which all come again, after one in which four of ten did not.
+        let most = if what == "changing" { 3.5 } else { 3.0 };
+        assert!(outcome.buffered.p99 <= most, "{name}");
+
+        submit.admission.gate = Gate::Page { typing: secs(6.0) };
+        let name = format!("no-shows {what}, page");
+        let outcome = play(&name, submit, &Fleet::default());
+        assert!(outcome.used_settled >= 0.94, "{name}");
+    }
+}
+
+/// 200 schools, 200 logins a second, and 120,000 joins at one of them.
+#[test]
+fn a_flood_on_one_school_does_not_delay_the_others() {
+    let mut calm = pool(50.0, 0.25, 1.0, 1.0);
+    calm.schools = (0..200)
+        .map(|i| School {
+            name: format!("school-{i}.example"),
+            pupils: 100 + i * 577 % 400,
+        })
+        .collect();
+    calm.waves = vec![Wave::everybody(secs(60.0))];
+    let mut flooded = calm.clone();
+    flooded.waves.push(Wave {
+        school: Some(7),
+        size: Size::Pupils(120_000),
+        no_shows: Steps::constant(0.95),
+        ..Wave::everybody(secs(30.0))
+    });
+    let others = |outcome: einlass_simulator::PoolOutcome| {
+        let mut waits: Vec<f64> = outcome
+            .schools
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| *number != 7)
+            .map(|(_, school)| school.wait.p99)
+            .collect();
+        waits.sort_by(f64::total_cmp);
+        waits[waits.len() * 99 / 100]
+    };
+    let calm = play("calm", calm, &Fleet::default());
+    assert!(calm.jain.unwrap() >= 0.99);
+    let flooded = play("flooded", flooded, &Fleet::default());
+    let (before, after) = (others(calm), others(flooded));
+    assert!(after <= 1.1 * before, "{before} {after}");
+}
+
+#[test]
+fn a_backend_that_was_down_is_not_knocked_over_again() {
+    let mut down = pool(40.0, 0.25, 3.0, 120.0);
+    down.backend.down = vec![(secs(20.0), secs(50.0))];
+    let outcome = play("down for 30 s", down, &Fleet::default());
+    // What was in flight then hangs until it goes on.
+    assert!(outcome.errors <= 60, "{}", outcome.errors);
+    let first = outcome.series[50].in_flight;
+    assert!(first <= 60.0, "{first}");
+}
+
+#[test]
+fn a_fixed_cap_is_kept() {
+    let mut fixed = pool(40.0, 0.25, 3.0, 60.0);
+    fixed.admission.policy = Policy::Fixed { cap: 30 };
+    let outcome = play("fixed", fixed, &Fleet::default());
+    assert_eq!(outcome.most_in_flight, 30);
+}
+
+#[test]
+fn the_same_seed_is_the_same_morning() {
+    let morning = || play("again", pool(4.0, 0.25, 3.0, 30.0), &gateways(3));
+    assert_eq!(format!("{:?}", morning()), format!("{:?}", morning()));
+}

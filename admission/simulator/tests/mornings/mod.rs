@@ -1,0 +1,87 @@
+//! Mornings to test with, and what came of them in a line each.
+
+use std::time::Duration;
+
+use einlass_simulator::{
+    Admission, Backend, Fleet, Outcome, Pool, PoolOutcome, Scenario, School, Wave, simulate,
+};
+
+pub(crate) fn secs(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}
+
+/// Ten schools whose pupils are `lasting` seconds of work, and come `load` times as fast as that.
+pub(crate) fn pool(cores: f64, hash: f64, load: f64, lasting: f64) -> Pool {
+    let backend = Backend::steady(cores, secs(hash));
+    let pupils = backend.capacity(Duration::ZERO) * lasting;
+    let schools = (1..=10).map(|part| School {
+        name: format!("school-{part}.example"),
+        pupils: whole(pupils * f64::from(part) / 55.0),
+    });
+    Pool {
+        name: "north".to_owned(),
+        region: "north".to_owned(),
+        admission: Admission::default(),
+        schools: schools.collect(),
+        waves: vec![Wave::everybody(secs(lasting / load))],
+        backend,
+    }
+}
+
+pub(crate) fn whole(pupils: f64) -> u32 {
+    (pupils as u32).max(1)
+}
+
+/// So many gateways; the first gets most of the browsers.
+pub(crate) fn gateways(number: usize) -> Fleet {
+    let mut skew = vec![1.0; number];
+    skew[0] = 5.0;
+    Fleet {
+        skew,
+        ..Fleet::default()
+    }
+}
+
+pub(crate) fn play(name: &str, pool: Pool, fleet: &Fleet) -> PoolOutcome {
+    let scenario = Scenario {
+        name: name.to_owned(),
+        seed: 7,
+        longest: Duration::from_hours(1),
+        fleet: fleet.clone(),
+        pools: vec![pool],
+    };
+    let Outcome { mut pools, .. } = simulate(&scenario);
+    let outcome = pools.remove(0);
+    println!(
+        "{name:34} {}/{} in {:5.1} s, used {:.3} settled {:.3} least {:.3} after {:.1?}, slowdown {:.2} {:.2}, \
+         buffer {:.2} {:.2}, jain {:.4?}, covered {:.3} of {} ratio {:.2} up {:.3}, errors {}",
+        outcome.admitted,
+        outcome.came,
+        outcome.ended,
+        outcome.used,
+        outcome.used_settled,
+        outcome.used_least,
+        outcome.settled_after,
+        outcome.slowdown.p50,
+        outcome.slowdown.p99,
+        outcome.buffered.p50,
+        outcome.buffered.p99,
+        outcome.jain,
+        outcome.covered,
+        outcome.promises,
+        outcome.eta_ratio,
+        outcome.revised_up as f64 / outcome.polls.max(1) as f64,
+        outcome.errors,
+    );
+    if std::env::var("SERIES").is_ok_and(|wanted| name.contains(&wanted)) {
+        for (second, at) in outcome.series.iter().zip(0..) {
+            println!("{at:4} {second:?}");
+        }
+    }
+    assert_eq!(
+        outcome.admitted + outcome.gave_up,
+        outcome.came,
+        "{name}: somebody is waiting still"
+    );
+    outcome
+}

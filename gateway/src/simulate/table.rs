@@ -1,0 +1,231 @@
+//! The tables, and how they look on a terminal.
+
+use std::fmt::Write as _;
+
+use einlass_simulator::{Outcome, SchoolOutcome};
+
+use super::rehearsal::Rehearsal;
+use super::summary::{PoolSummary, rows};
+use super::words::{percent, thousands, time};
+
+/// So many schools with the longest waits are named.
+const LONGEST: usize = 10;
+
+/// A heading, the columns' names, and the cells.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) title: &'static str,
+    /// What the numbers mean, where the names do not say.
+    pub(super) note: &'static str,
+    /// So many columns from the left hold words, the others numbers.
+    pub(super) words: usize,
+    pub(super) columns: Vec<String>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+/// All of it as text.
+pub(super) fn show(rehearsal: &Rehearsal) -> String {
+    let mut out = format!("{}\n", rehearsal.morning.scenario.name);
+    for sentence in &rehearsal.morning.assumed {
+        let _ = writeln!(out, "  assumed: {sentence}");
+    }
+    for table in all(rehearsal) {
+        let _ = write!(out, "\n{}", text(&table));
+    }
+    let _ = writeln!(
+        out,
+        "\nPlayed in {:.1} s, with all changes in {:.1} s",
+        rehearsal.took.as_secs_f64(),
+        rehearsal.took_in_all.as_secs_f64()
+    );
+    out
+}
+
+/// Every table that says something.
+pub(super) fn all(rehearsal: &Rehearsal) -> Vec<Table> {
+    let tables = [
+        pools(&rehearsal.pools),
+        longest(&rehearsal.outcome),
+        by_size(&rehearsal.pools),
+        changes(rehearsal),
+    ];
+    tables
+        .into_iter()
+        .filter(|table| !table.rows.is_empty())
+        .collect()
+}
+
+fn pools(pools: &[PoolSummary]) -> Table {
+    let row = |row: &PoolSummary| {
+        vec![
+            row.pool.clone(),
+            thousands(row.came),
+            thousands(row.admitted),
+            thousands(row.gave_up),
+            thousands(row.left),
+            time(row.wait.p50),
+            time(row.wait.p90),
+            time(row.wait.p99),
+            emptied(row),
+            percent(row.used),
+            thousands(row.most_in_flight.into()),
+            thousands(row.errors),
+        ]
+    };
+    let columns = [
+        "pool",
+        "came",
+        "in",
+        "gave up",
+        "left",
+        "wait p50",
+        "p90",
+        "p99",
+        "queue empty at",
+        "used",
+        "in flight",
+        "errors",
+    ];
+    Table {
+        words: 1,
+        title: "What happens",
+        note: "Waits are from coming to being in. `left` were neither in nor had given up when it ended; `used` is the part of the capacity used while somebody waited; `in flight` the most logins at once. Own servers are summed up: the worst of each.",
+        columns: columns.map(str::to_owned).to_vec(),
+        rows: rows(pools).iter().map(row).collect(),
+    }
+}
+
+fn longest(outcome: &Outcome) -> Table {
+    let mut schools: Vec<(&str, &SchoolOutcome)> = outcome
+        .pools
+        .iter()
+        .flat_map(|pool| pool.schools.iter().map(|school| (&*pool.pool, school)))
+        .filter(|(_, school)| school.admitted > 0)
+        .collect();
+    schools.sort_by(|(_, one), (_, other)| other.wait.p90.total_cmp(&one.wait.p90));
+    schools.truncate(LONGEST);
+    let row = |(pool, school): (&str, &SchoolOutcome)| {
+        vec![
+            school.school.clone(),
+            pool.to_owned(),
+            thousands(school.pupils.into()),
+            thousands(school.came),
+            thousands(school.admitted),
+            time(school.wait.p50),
+            time(school.wait.p90),
+            time(school.wait.max),
+        ]
+    };
+    let columns = [
+        "school", "pool", "pupils", "came", "in", "wait p50", "p90", "longest",
+    ];
+    Table {
+        words: 2,
+        title: "Schools with the longest waits",
+        note: "",
+        columns: columns.map(str::to_owned).to_vec(),
+        rows: schools.into_iter().map(row).collect(),
+    }
+}
+
+fn by_size(pools: &[PoolSummary]) -> Table {
+    let shared = || pools.iter().filter(|pool| !pool.own_server);
+    let classes = shared().next().map_or(&[][..], |pool| &pool.by_size);
+    let labels = classes.iter().map(|class| class.label.clone());
+    let row = |pool: &PoolSummary| {
+        let cells = pool.by_size.iter().map(|class| match class.wait_p50 {
+            Some(wait) => format!("{} ({})", time(wait), class.schools),
+            None => "–".to_owned(),
+        });
+        std::iter::once(pool.pool.clone()).chain(cells).collect()
+    };
+    Table {
+        words: 1,
+        title: "Median wait by school size",
+        note: "By enrolled pupils; in brackets how many schools.",
+        columns: std::iter::once("pool".to_owned()).chain(labels).collect(),
+        rows: shared().map(row).collect(),
+    }
+}
+
+fn changes(rehearsal: &Rehearsal) -> Table {
+    let mut cells = Vec::new();
+    let as_it_is = rows(&rehearsal.pools);
+    let changed: Vec<(&str, Vec<PoolSummary>)> = rehearsal
+        .changed
+        .iter()
+        .map(|changed| (changed.what, rows(&changed.pools)))
+        .collect();
+    for (number, row) in as_it_is.iter().enumerate() {
+        if changed.is_empty() {
+            break;
+        }
+        let mut add = |pool: &str, what: &str, row: &PoolSummary| {
+            cells.push(vec![
+                pool.to_owned(),
+                what.to_owned(),
+                time(row.wait.p50),
+                time(row.wait.p90),
+                time(row.wait.p99),
+                emptied(row),
+                thousands(row.most_in_flight.into()),
+            ]);
+        };
+        add(&row.pool, "as it is", row);
+        for (what, rows) in &changed {
+            if let Some(row) = rows.get(number) {
+                add("", what, row);
+            }
+        }
+    }
+    let columns = [
+        "pool",
+        "change",
+        "wait p50",
+        "p90",
+        "p99",
+        "queue empty at",
+        "in flight",
+    ];
+    Table {
+        words: 2,
+        title: "What would change",
+        note: "The same morning, played again. Where the cap is fixed, it grows with the cores.",
+        columns: columns.map(str::to_owned).to_vec(),
+        rows: cells,
+    }
+}
+
+fn emptied(row: &PoolSummary) -> String {
+    match row.queue_empty_at {
+        None => "not yet".to_owned(),
+        Some(at) if at <= 0.0 => "no queue".to_owned(),
+        Some(at) => time(at),
+    }
+}
+
+/// Columns side by side: words to the left, numbers to the right.
+fn text(table: &Table) -> String {
+    let lines = || std::iter::once(&table.columns).chain(&table.rows);
+    let width = |column: usize| {
+        let cells = lines().filter_map(|line| line.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..table.columns.len()).map(width).collect();
+    let mut out = format!("{}\n", table.title);
+    for line in lines() {
+        let mut shown = String::from(" ");
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            let _ = if column < table.words {
+                write!(shown, " {cell:<width$}")
+            } else {
+                write!(shown, "  {cell:>width$}")
+            };
+        }
+        let _ = writeln!(out, "{}", shown.trim_end());
+    }
+    if !table.note.is_empty() {
+        let _ = writeln!(out, "  {}", table.note);
+    }
+    out
+}
