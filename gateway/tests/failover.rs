@@ -40,7 +40,7 @@ async fn rush_through(name: &str, store: &str, failover: impl AsyncFnOnce()) {
         // that is a little behind waits a little longer.
         joins_apart: Duration::from_secs(1),
         schools: vec![School::new(SMALL, 100), School::new(LARGE, 1_000)],
-        pupils: 900,
+        pupils: 1_100,
         arrive_over: Duration::from_secs(2),
         platforms: vec![platform.control().unwrap()],
         ..Plan::default()

@@ -182,7 +182,7 @@ async fn rush_through(
 ) -> Report {
     let plan = Plan {
         joins_apart: asked.later,
-        ..fleet.plan(900)
+        ..fleet.plan(1_100)
     };
     let desk = fleet.gateways.last().unwrap().desk;
     let crowd = Crowd::watch(desk, Instant::now());

@@ -1,6 +1,7 @@
 //! How a rush through several gateways is judged: nobody was hurt, and the slots were used.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,8 @@ use super::{eventually, metric};
 
 /// So many in the room, and the slots do not stand empty for want of people.
 const WAITING: f64 = 50.0;
+/// So few are not in yet, and the morning is nearly over.
+const LAST: u64 = 100;
 /// How often the room is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -53,30 +56,27 @@ impl Crowd {
         self.begun.elapsed()
     }
 
-    /// From one moment to the other, by the last look before and the first look after.
-    fn waited(&self, from: Duration, to: Duration) -> bool {
+    /// When there was a crowd: from the first look at which it waited until nearly all were in. Who
+    /// has been called and waits for a slot is one of it, and so is who asks a gateway that is silent.
+    fn time(&self, report: &Report) -> Range<Duration> {
         let seen = self.seen.lock().unwrap();
-        let first = seen.iter().rposition(|(at, _)| *at <= from);
-        let last = seen.iter().position(|(at, _)| *at >= to);
-        let (Some(first), Some(last)) = (first, last) else {
-            return false;
-        };
-        seen[first..=last]
-            .iter()
-            .all(|(_, waiting)| *waiting >= WAITING)
+        let first = seen.iter().find(|(_, waiting)| *waiting >= WAITING);
+        let first = first.map_or(Duration::MAX, |(at, _)| *at);
+        let mut got_in = 0;
+        let whole = report.timeline.iter().take_while(|second| {
+            got_in += second.got_in;
+            got_in + LAST <= report.started
+        });
+        first..Duration::from_secs(whole.count() as u64)
     }
 
     /// How many logins were in flight at the backend on average between two moments of the rush,
     /// counting only time in which people waited; `None` if there was none.
     pub fn mean_in_flight(&self, report: &Report, from: Duration, to: Duration) -> Option<f64> {
-        let platform = &report.platforms[0];
-        let width = Duration::from_millis(BUCKET_MILLIS);
-        let bucket = |time: Duration| (time.as_millis() / width.as_millis()) as u32;
-        let buckets: Vec<f64> = (bucket(from)..bucket(to))
-            .filter(|bucket| self.waited(width * *bucket, width * (*bucket + 1)))
-            .map(|bucket| platform.mean_in_flight(bucket as usize..bucket as usize + 1))
-            .collect();
-        (!buckets.is_empty()).then(|| buckets.iter().sum::<f64>() / buckets.len() as f64)
+        let time = self.time(report);
+        let bucket = |at: Duration| (at.as_millis() / u128::from(BUCKET_MILLIS)) as usize;
+        let (from, to) = (from.max(time.start), to.min(time.end));
+        (from < to).then(|| report.platforms[0].mean_in_flight(bucket(from)..bucket(to)))
     }
 }
 
