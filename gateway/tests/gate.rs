@@ -362,24 +362,23 @@ async fn a_login_that_comes_while_the_slot_is_busy_is_held_and_answered() {
 #[tokio::test]
 async fn an_expired_ticket_is_a_fresh_place() {
     let platform = platform(1, 1, HashCost::QUICK).await;
-    let gateway = Setup::default()
-        .region(
-            "north",
-            platform.backends(),
-            1,
-            &[(GYM, 900)],
-            "mode = \"closed\"\nticket_lifetime = \"1h\"",
-        )
-        .clock(Some("+0"))
-        .start()
-        .await;
-    let mut browser = Browser::new(gateway.edge, GYM);
+    let setup = |clock| {
+        let more = "mode = \"closed\"\nticket_lifetime = \"1h\"";
+        Setup::default()
+            .region("north", platform.backends(), 1, &[(GYM, 900)], more)
+            .clock(Some(clock))
+    };
+    // Only time that passes counts, so later is at gateways that began later.
+    let first = setup("+0").start().await;
+    let mut browser = Browser::new(first.edge, GYM);
     let form = browser.form().await;
     browser.post("/login", &form).await;
     let ticket = browser.cookies["einlass_ticket"].clone();
-    gateway.set_clock("+50m");
+    let soon = setup("+50m").start_beside(&first).await;
+    browser.address = soon.edge;
     assert_eq!(browser.clone().turn().await["state"], "closed");
-    gateway.set_clock("+70m");
+    let gateway = setup("+70m").start_beside(&first).await;
+    browser.address = gateway.edge;
     assert_eq!(browser.clone().turn().await["state"], "none");
     let page = browser.clone().get("/_einlass/wait").await;
     assert_eq!(page.status, StatusCode::OK);
