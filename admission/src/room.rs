@@ -15,8 +15,9 @@ use crate::waterfill;
 /// a small school may have entered a wrong number.
 const BOUND: u64 = 3;
 const LEAST_BOUND: u64 = 300;
-/// The most a pupil may cost, in teeth.
-const MOST_COST: u64 = 8;
+/// What a pupil costs then, in teeth. Those in between look like pupils who do not come, and the
+/// release makes up for half of the called who stay away, not for more.
+const MOST_COST: u64 = 2;
 
 /// A school's position in its room's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,8 +143,8 @@ impl Room {
         Some(Turn(turn))
     }
 
-    /// How many teeth the next pupil of a school costs: one, but more once [`BOUND`] times as many
-    /// wait as are enrolled, and ever more, up to [`MOST_COST`]. No school has so many pupils, so
+    /// How many teeth the next pupil of a school costs: one, but [`MOST_COST`] once [`BOUND`] times as
+    /// many wait as are enrolled. No school has so many pupils, so
     /// that is a flood, and it pays with its own line: what the teeth in between would have got goes
     /// to everybody.
     pub fn cost(&self, school: SchoolIndex) -> u64 {
@@ -155,7 +156,7 @@ impl Room {
         if waiting < bound.max(LEAST_BOUND) {
             return 1;
         }
-        (1 + waiting / bound.max(LEAST_BOUND)).min(MOST_COST)
+        MOST_COST
     }
 
     /// Leaves out the next turns of a school, for pupils who join elsewhere.
