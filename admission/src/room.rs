@@ -143,7 +143,7 @@ impl Room {
         Some(Turn(turn))
     }
 
-    /// How many teeth the next pupil of a school costs: one, but [`MOST_COST`] once [`BOUND`] times as
+    /// How many teeth the next pupil of a school costs: one, but two once three times as
     /// many wait as are enrolled. No school has so many pupils, so
     /// that is a flood, and it pays with its own line: what the teeth in between would have got goes
     /// to everybody.

@@ -122,10 +122,8 @@ fn every_bad_row_of_a_table_is_reported() {
         "schools.csv:2:1: \"a b.example\" is not the host of a school: ' ' cannot be part of a host\n\
          schools.csv:4:13: `pupils` must be a whole number between 1 and 1000000, not \"0\"\n\
          schools.csv:5:16: `pupils` must be a whole number between 1 and 1000000, not \"viele\"\n\
-         schools.csv:5:23: the backend \"db.example:80\" is a name; only addresses are accepted \
-         (write address and port, as in \"10.1.0.11:8080\")\n\
-         schools.csv:5:49: the backend \"x\" is a name; only addresses are accepted \
-         (write address and port, as in \"10.1.0.11:8080\")\n\
+         schools.csv:5:49: the backend \"x\" has no port \
+         (write address and port, as in \"10.1.0.11:8080\", or a name and port, as in \"app.example:8080\")\n\
          schools.csv:6:14: there are more fields in this row than columns \
          (several backends are separated by spaces or `;`)\n\
          schools.csv:7:1: \"\" is not the host of a school: a host must not be empty\n\
