@@ -141,7 +141,7 @@ impl Fleet {
 /// still somebody's, but for the one slot of twelve that may be on its way from one gateway to another
 /// when Redis dies. What other work on this machine takes away comes on top; the tight figures are in
 /// the tests of the ledger, in virtual time.
-const USED_ON: f64 = 0.75;
+const USED_ON: f64 = 0.85;
 /// While Redis is away a gateway that had no slot just then goes on with one.
 const ALONE: usize = CAP + 2;
 /// One exchange between the gateways.
@@ -154,28 +154,28 @@ struct Asked {
     settle: Duration,
     /// By how much somebody may come later who is let in before.
     later: Duration,
-    /// How much of the slots in use before must be in use.
-    used: f64,
+    /// How much of the slots in use before must be in use; `None` where the browsers decide that.
+    used: Option<f64>,
 }
 
 /// All gateways are in touch with one another.
 const SHARED: Asked = Asked {
     settle: Duration::ZERO,
     later: EXCHANGE,
-    used: USED_ON,
+    used: Some(USED_ON),
 };
 /// A gateway falls silent; two seconds later the others have its slots.
 const SILENT: Asked = Asked {
     settle: Duration::from_secs(2),
     later: EXCHANGE,
-    used: USED_ON,
+    used: Some(USED_ON),
 };
 /// Gateways cannot hear of one another: each calls the room for itself, and who polls at one that is
 /// a little behind waits a little longer.
 const APART: Asked = Asked {
     settle: Duration::ZERO,
     later: Duration::from_secs(1),
-    used: USED_ON,
+    used: Some(USED_ON),
 };
 
 /// Runs a crowd through a fleet while `trouble` goes on from its fifth second, and compares the
@@ -225,7 +225,7 @@ async fn rush_through(
         );
     };
     assert!(
-        during >= asked.used * before,
+        asked.used.is_none_or(|part| during >= part * before),
         "{name}: {during} of {CAP} slots after {before}"
     );
     assert!(back < Duration::from_secs(10), "{name}: {back:?}");
@@ -356,7 +356,7 @@ async fn a_gateway_that_is_killed_leaves_its_share_to_the_others() {
     assert_eq!(report.lost_place, 0);
     assert_eq!(report.shown_place_grew, 0);
     assert_eq!(report.order_inversions, 0);
-    assert!(report.max_in_flight().unwrap() <= ALONE);
+    assert!(report.max_in_flight().unwrap() <= CAP);
     // Only logins that died with it can have been begun again.
     let received = report.platforms[0].totals.received;
     let most = report.started + CAP as u64;
@@ -368,7 +368,7 @@ async fn a_gateway_that_is_stopped_and_goes_on_does_no_harm() {
     // A process that is stopped holds its connections, so browsers hang at it: how many of the slots
     // the others can fill meanwhile depends on the browsers. The figure is the report's.
     let asked = Asked {
-        used: 0.0,
+        used: None,
         ..SILENT
     };
     let mut fleet = Fleet::start(3).await;
@@ -379,16 +379,8 @@ async fn a_gateway_that_is_stopped_and_goes_on_does_no_harm() {
         Instant::now()
     })
     .await;
-    assert_eq!(report.got_in, report.started);
-    assert!(report.errors.is_empty(), "{:?}", report.errors);
-    assert_eq!(report.lost_place, 0);
-    let totals = report.platforms[0].totals;
-    assert_eq!(
-        (totals.received, totals.abandoned),
-        (report.started, 0),
-        "nobody twice, nobody for nothing"
-    );
-    assert!(report.max_in_flight().unwrap() <= ALONE);
+    let wrong = complaints(&report, CAP);
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
