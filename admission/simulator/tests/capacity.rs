@@ -12,7 +12,7 @@ mod mornings;
 
 use std::time::Duration;
 
-use einlass_simulator::{Fleet, Gate, Policy, School, Size, Steps, Wave};
+use einlass_simulator::{Calls, Fleet, Gate, Policy, School, Size, Steps, Wave};
 use mornings::{gateways, play, pool, secs};
 
 const SIZES: [(f64, f64); 7] = [
@@ -192,4 +192,26 @@ fn a_fixed_cap_is_kept() {
 fn the_same_seed_is_the_same_morning() {
     let morning = || play("again", pool(4.0, 0.25, 3.0, 30.0), &gateways(3));
     assert_eq!(format!("{:?}", morning()), format!("{:?}", morning()));
+}
+
+/// The models of what else there is let everybody in, and later than the room does.
+#[test]
+fn what_else_there_is_takes_longer() {
+    let with = |policy| {
+        let mut morning = pool(40.0, 0.25, 3.0, 60.0);
+        morning.admission.policy = policy;
+        play(&format!("{policy:?}"), morning, &Fleet::default()).ended
+    };
+    let ours = with(Policy::Adaptive { min: 4, max: 2_000 });
+    // Three quarters of what the backend can do, as operators are advised to set it.
+    let calls = Calls::Rate(120.0);
+    let poll = Duration::from_secs(5);
+    for other in [
+        Policy::Counter { calls, poll },
+        Policy::Aimd { min: 4, max: 2_000 },
+        Policy::PerAddress { rate: 1.0 },
+    ] {
+        let theirs = with(other);
+        assert!(theirs > ours, "{other:?}: {theirs} and {ours}");
+    }
 }
