@@ -5,7 +5,7 @@
 # Run as it was built: `cargo run --package` would choose other features and build the dependencies once more.
 DEMO ?= $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
-.PHONY: fleet-tools help demo simulate compare fairness memory test unit format-check clippy doc doctest deny audit fuzz-fleet bench fmt release clean build-tools test-tools browser
+.PHONY: fleet-tools help demo simulate ways compare fairness memory test unit format-check clippy doc doctest deny audit fuzz-fleet bench fmt release clean build-tools test-tools browser
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -27,6 +27,10 @@ fairness: build-tools    ## small and large schools in one room: equal waits, no
 memory: build-tools    ## fifty thousand wait and poll: what each costs the gateway; about two minutes
 	cargo build --workspace --bins
 	$(DEMO) memory --markdown deploy/handbook/memory.md
+
+ways: build-tools    ## every scenario with the room and with other ways to let logins in, in virtual time; some minutes
+	cargo build --workspace --bins
+	$(DEMO) ways --markdown deploy/handbook/ways.md
 
 simulate: build-tools    ## rehearse the morning of 11 January 2021 in virtual time, with a report to open in a browser; about a minute
 	cargo build --package einlass --bin einlass

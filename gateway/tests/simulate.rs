@@ -156,6 +156,35 @@ fn without_a_scenario_everybody_comes_within_five_minutes() {
 }
 
 #[test]
+fn other_ways_to_let_logins_in_are_played_beside() {
+    let folder = Folder::new();
+    let arguments = ["--config", "einlass.toml", "--scenario", "small.toml"];
+    let more = ["--once", "--against", "--json", "out.json"];
+    let said = folder.simulate(&[&arguments[..], &more].concat());
+    assert!(said.status.success(), "{}", text(&said.stderr));
+    let table = text(&said.stdout);
+    assert!(table.contains("Other ways to let logins in"), "{table}");
+    let report: Value =
+        serde_json::from_slice(&fs::read(folder.path("out.json")).unwrap()).unwrap();
+    let ways = report["against"].as_array().unwrap();
+    assert_eq!(ways.len(), 7);
+    for way in ways {
+        let name = way["what"].as_str().unwrap();
+        assert!(table.contains(name), "{name} is not in\n{table}");
+        let count = |key: &str| way["pools"][0][key].as_u64().unwrap();
+        assert_eq!(count("came"), 500, "{name}");
+        assert_eq!(
+            count("came"),
+            count("admitted") + count("gave_up") + count("left"),
+            "{name}"
+        );
+    }
+    // Everybody is behind the school's one address, and one login a second is let through from there.
+    let last = |way: &Value| way["pools"][0]["ended"].as_f64().unwrap();
+    assert!(last(&ways[6]) > 300.0, "{}", ways[6]);
+}
+
+#[test]
 fn a_scenario_with_schools_of_its_own_needs_no_configuration() {
     let folder = Folder::new();
     let own = "[region.a]\nschools = { count = 3, pupils = 50 }\n[[wave]]\nover = \"5s\"";

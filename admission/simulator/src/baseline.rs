@@ -25,6 +25,14 @@ pub enum Calls {
         /// How long a place is kept for somebody who does not come.
         expiry: Duration,
     },
+    /// Every minute so many, less those who were called within the grace and have not come; spread
+    /// evenly over the minute.
+    Minute {
+        /// Numbers a minute.
+        numbers: f64,
+        /// How long an absentee counts.
+        grace: Duration,
+    },
 }
 
 /// A counter: everybody has a number, numbers are called in order, weights are unknown.
@@ -39,6 +47,9 @@ pub(crate) struct Counter {
     come: HashSet<u64>,
     under_way: u64,
     expired: u64,
+    /// Of a minute's numbers, called per second; and when that minute ends.
+    quota: f64,
+    minute_ends: Duration,
     ticked: Duration,
     rng: fastrand::Rng,
 }
@@ -55,6 +66,8 @@ impl Counter {
             come: HashSet::new(),
             under_way: 0,
             expired: 0,
+            quota: 0.0,
+            minute_ends: Duration::ZERO,
             ticked: Duration::ZERO,
             rng: fastrand::Rng::with_seed(seed),
         }
@@ -81,6 +94,24 @@ impl Counter {
             after: self.poll.mul_f64(spread),
             promise: None,
         }
+    }
+
+    /// Who was called within `grace` and has not come.
+    fn absent(&mut self, now: Duration, grace: Duration) -> u64 {
+        let mut upto = 0;
+        while let Some((at, numbers)) = self.outstanding.front().copied()
+            && now.saturating_sub(at) > grace
+        {
+            upto = numbers;
+            self.outstanding.pop_front();
+        }
+        if upto > 0 {
+            self.expired = self.expired.max(upto);
+            let expired = self.expired;
+            self.come.retain(|number| *number > expired);
+        }
+        let called = self.serving() - self.expired.min(self.serving());
+        called.saturating_sub(self.come.len() as u64)
     }
 
     fn call(&mut self, now: Duration, numbers: f64) {
@@ -133,22 +164,16 @@ impl Admit for Counter {
         match self.calls {
             Calls::Rate(rate) => self.call(now, rate * dt),
             Calls::Places { places, expiry } => {
-                let mut upto = 0;
-                while let Some((at, numbers)) = self.outstanding.front().copied()
-                    && now.saturating_sub(at) > expiry
-                {
-                    upto = numbers;
-                    self.outstanding.pop_front();
+                let taken = self.absent(now, expiry) + self.under_way;
+                self.call(now, (places - taken as f64).max(0.0));
+            }
+            Calls::Minute { numbers, grace } => {
+                if now >= self.minute_ends {
+                    let absent = self.absent(now, grace);
+                    self.quota = (numbers - absent as f64).max(0.0) / 60.0;
+                    self.minute_ends = now + Duration::from_mins(1);
                 }
-                if upto > 0 {
-                    self.expired = self.expired.max(upto);
-                    let expired = self.expired;
-                    self.come.retain(|number| *number > expired);
-                }
-                let called = self.serving() - self.expired.min(self.serving());
-                let absent = called.saturating_sub(self.come.len() as u64);
-                let free = places - (absent + self.under_way) as f64;
-                self.call(now, free.max(0.0));
+                self.call(now, self.quota * dt);
             }
         }
     }

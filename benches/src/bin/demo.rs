@@ -27,6 +27,8 @@ enum Command {
     Fairness(Document),
     /// Fifty thousand wait at once: what does each cost the gateway? Takes about two minutes
     Memory(Document),
+    /// Every scenario with the room and with other ways to let logins in, in virtual time; takes some minutes
+    Ways(Document),
 }
 
 #[derive(Args)]
@@ -44,6 +46,7 @@ async fn main() -> ExitCode {
         Some(Command::Compare(document)) => compare(document).await,
         Some(Command::Fairness(document)) => fairness(document).await,
         Some(Command::Memory(document)) => memory(document).await,
+        Some(Command::Ways(document)) => ways(document),
     };
     match ended {
         Ok(Ended::Well) => ExitCode::SUCCESS,
@@ -81,6 +84,13 @@ async fn memory(document: &Document) -> Result<Ended, DemoError> {
     println!("\n{}", campaign.text());
     document.write(&campaign.markdown("make memory"))?;
     Ok(judge(&campaign.broken_promises()))
+}
+
+fn ways(document: &Document) -> Result<Ended, DemoError> {
+    let ways = demo::ways()?;
+    println!("{}", ways.text());
+    document.write(&ways.markdown("make ways"))?;
+    Ok(judge(&ways.broken_promises()))
 }
 
 impl Document {

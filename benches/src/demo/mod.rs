@@ -12,6 +12,7 @@ mod outcome;
 mod progress;
 mod show;
 mod stop;
+mod ways;
 
 use std::io;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use campaign::{Campaign, compare};
 pub use fairness::{Fairness, fairness};
 pub use memory::{Memory, memory};
 pub use show::{Ended, show};
+pub use ways::{Ways, ways};
 
 /// The configuration of the demo.
 pub const DEMO_CONFIG: &str = include_str!("../../../deploy/demo/einlass.toml");
@@ -63,6 +65,14 @@ pub enum DemoError {
         what: String,
         /// The end of its log.
         log: String,
+    },
+    /// A scenario that the gateway does not play; it has said why.
+    #[error("{} cannot be played: {reason}", scenario.display())]
+    Unplayable {
+        /// Its file.
+        scenario: PathBuf,
+        /// How the gateway ended, or what is wrong with its report.
+        reason: String,
     },
     /// The crowd cannot be sent.
     #[error("the crowd cannot come: {0}")]

@@ -302,10 +302,17 @@ impl Pupil {
         }
     }
 
+    /// Reads a page. If the gateway that was asked falls silent, the load balancer asks another, as it
+    /// may for a request that changes nothing.
     pub(super) async fn get(&mut self, path: &str, accept: &str) -> Result<Answer, Trouble> {
+        let world = Arc::clone(&self.world);
         loop {
             let target = self.target();
-            match self.browser.get(target, path, accept).await {
+            let answer = tokio::select! {
+                answer = self.browser.get(target, path, accept) => answer,
+                () = world.balancer.silent(target), if world.plan.move_between => continue,
+            };
+            match answer {
                 Err(Trouble::Refused) if self.elsewhere(target) => {}
                 answer => return answer,
             }

@@ -4,6 +4,7 @@
 //! plays it with the gateway's own room and pacer, `change` plays it again with one thing changed,
 //! and `table`, `json` and `page` tell of it.
 
+mod against;
 mod change;
 mod cores;
 mod crowd;
@@ -47,6 +48,10 @@ pub struct Arguments {
     /// Plays the morning once, without what would change it.
     #[arg(long)]
     pub once: bool,
+    /// Plays the morning with other ways to let logins in as well: a fixed rate, a rate per address, a line of
+    /// numbers and others, each set as somebody would who knows what the backends can do at the start.
+    #[arg(long)]
+    pub against: bool,
 }
 
 /// Plays the morning and tells of it.
@@ -58,7 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         None => scenario::load_str("everybody at eight", "", config.as_ref())?,
     };
     let morning = morning(config.as_ref(), &scenario)?;
-    let rehearsal = Rehearsal::play(morning, !arguments.once);
+    let rehearsal = Rehearsal::play(morning, !arguments.once, arguments.against);
     print(&table::show(&rehearsal))?;
     if let Some(file) = &arguments.json {
         write(file, &json::show(&rehearsal)?)?;

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use einlass_simulator::{Outcome, simulate};
 
-use super::change;
 use super::morning::Morning;
 use super::summary::{PoolSummary, summarise};
+use super::{against, change};
 
 /// A morning that has been played.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Rehearsal {
     pub(super) outcome: Outcome,
     pub(super) pools: Vec<PoolSummary>,
     pub(super) changed: Vec<Changed>,
+    /// The same morning with other ways to let logins in.
+    pub(super) against: Vec<Changed>,
     /// Wall-clock time of the morning as it is.
     pub(super) took: Duration,
     /// Of everything.
@@ -30,12 +32,17 @@ pub(super) struct Changed {
 }
 
 impl Rehearsal {
-    pub(super) fn play(morning: Morning, with_changes: bool) -> Self {
+    pub(super) fn play(morning: Morning, with_changes: bool, with_others: bool) -> Self {
         let start = Instant::now();
         let outcome = simulate(&morning.scenario);
         let took = start.elapsed();
         let changes = if with_changes {
             change::all(&morning.scenario, &outcome)
+        } else {
+            Vec::new()
+        };
+        let others = if with_others {
+            against::all(&morning.scenario)
         } else {
             Vec::new()
         };
@@ -46,6 +53,7 @@ impl Rehearsal {
         Self {
             pools: summarise(&morning.scenario, &outcome),
             changed: changes.into_iter().map(play).collect(),
+            against: others.into_iter().map(play).collect(),
             outcome,
             morning,
             took,

@@ -24,6 +24,10 @@ pub(super) struct PoolSummary {
     pub(super) errors: u64,
     /// From coming to being in, in seconds.
     pub(super) wait: Quantiles,
+    /// When the last one who got in was in, in seconds.
+    pub(super) ended: f64,
+    /// Latency of logins at the backend, over what they would have taken alone.
+    pub(super) slowdown: Quantiles,
     /// From when on never more than a second's work waits, in seconds; `None` if it does at the end.
     pub(super) queue_empty_at: Option<f64>,
     /// The part of the capacity that was used while somebody waited.
@@ -63,6 +67,8 @@ fn one(pool: &Pool, outcome: &PoolOutcome) -> PoolSummary {
             .saturating_sub(outcome.admitted + outcome.gave_up),
         errors: outcome.errors,
         wait: outcome.wait,
+        ended: outcome.ended,
+        slowdown: outcome.slowdown,
         queue_empty_at: queue_empty_at(pool, outcome),
         used: outcome.used,
         most_in_flight: outcome.most_in_flight,
@@ -141,11 +147,16 @@ impl PoolSummary {
         self.gave_up += other.gave_up;
         self.left += other.left;
         self.errors += other.errors;
-        let (mine, theirs) = (&mut self.wait, &other.wait);
-        mine.p50 = mine.p50.max(theirs.p50);
-        mine.p90 = mine.p90.max(theirs.p90);
-        mine.p99 = mine.p99.max(theirs.p99);
-        mine.max = mine.max.max(theirs.max);
+        for (mine, theirs) in [
+            (&mut self.wait, &other.wait),
+            (&mut self.slowdown, &other.slowdown),
+        ] {
+            mine.p50 = mine.p50.max(theirs.p50);
+            mine.p90 = mine.p90.max(theirs.p90);
+            mine.p99 = mine.p99.max(theirs.p99);
+            mine.max = mine.max.max(theirs.max);
+        }
+        self.ended = self.ended.max(other.ended);
         self.queue_empty_at = self
             .queue_empty_at
             .zip(other.queue_empty_at)

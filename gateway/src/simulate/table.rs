@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use einlass_simulator::{Outcome, SchoolOutcome};
 
-use super::rehearsal::Rehearsal;
+use super::rehearsal::{Changed, Rehearsal};
 use super::summary::{PoolSummary, rows};
 use super::words::{percent, thousands, time};
 
@@ -48,6 +48,7 @@ pub(super) fn all(rehearsal: &Rehearsal) -> Vec<Table> {
         longest(&rehearsal.outcome),
         by_size(&rehearsal.pools),
         changes(rehearsal),
+        others(rehearsal),
     ];
     tables
         .into_iter()
@@ -149,35 +150,15 @@ fn by_size(pools: &[PoolSummary]) -> Table {
 }
 
 fn changes(rehearsal: &Rehearsal) -> Table {
-    let mut cells = Vec::new();
-    let as_it_is = rows(&rehearsal.pools);
-    let changed: Vec<(&str, Vec<PoolSummary>)> = rehearsal
-        .changed
-        .iter()
-        .map(|changed| (changed.what, rows(&changed.pools)))
-        .collect();
-    for (number, row) in as_it_is.iter().enumerate() {
-        if changed.is_empty() {
-            break;
-        }
-        let mut add = |pool: &str, what: &str, row: &PoolSummary| {
-            cells.push(vec![
-                pool.to_owned(),
-                what.to_owned(),
-                time(row.wait.p50),
-                time(row.wait.p90),
-                time(row.wait.p99),
-                emptied(row),
-                thousands(row.most_in_flight.into()),
-            ]);
-        };
-        add(&row.pool, "as it is", row);
-        for (what, rows) in &changed {
-            if let Some(row) = rows.get(number) {
-                add("", what, row);
-            }
-        }
-    }
+    let cells = |row: &PoolSummary| {
+        vec![
+            time(row.wait.p50),
+            time(row.wait.p90),
+            time(row.wait.p99),
+            emptied(row),
+            thousands(row.most_in_flight.into()),
+        ]
+    };
     let columns = [
         "pool",
         "change",
@@ -192,8 +173,71 @@ fn changes(rehearsal: &Rehearsal) -> Table {
         title: "What would change",
         note: "The same morning, played again. Where the cap is fixed, it grows with the cores.",
         columns: columns.map(str::to_owned).to_vec(),
-        rows: cells,
+        rows: beside(rehearsal, &rehearsal.changed, cells),
     }
+}
+
+fn others(rehearsal: &Rehearsal) -> Table {
+    let cells = |row: &PoolSummary| {
+        vec![
+            thousands(row.admitted),
+            thousands(row.left),
+            thousands(row.errors),
+            time(row.ended),
+            time(row.wait.p50),
+            time(row.wait.p99),
+            percent(row.used),
+            format!("{:.1}", row.slowdown.p99),
+        ]
+    };
+    let columns = [
+        "pool",
+        "way",
+        "in",
+        "left",
+        "errors",
+        "last in at",
+        "wait p50",
+        "p99",
+        "used",
+        "login p99",
+    ];
+    Table {
+        words: 2,
+        title: "Other ways to let logins in",
+        note: "The same morning with each of them, set for the capacity at the start. `login p99` is how long a login takes at the backend, as a multiple of what it takes alone.",
+        columns: columns.map(str::to_owned).to_vec(),
+        rows: beside(rehearsal, &rehearsal.against, cells),
+    }
+}
+
+/// Every pool as it is, and under it what becomes of it otherwise; nothing if there is no otherwise.
+fn beside(
+    rehearsal: &Rehearsal,
+    otherwise: &[Changed],
+    cells: impl Fn(&PoolSummary) -> Vec<String>,
+) -> Vec<Vec<String>> {
+    if otherwise.is_empty() {
+        return Vec::new();
+    }
+    let otherwise: Vec<(&str, Vec<PoolSummary>)> = otherwise
+        .iter()
+        .map(|changed| (changed.what, rows(&changed.pools)))
+        .collect();
+    let mut lines = Vec::new();
+    for (number, row) in rows(&rehearsal.pools).iter().enumerate() {
+        let mut add = |pool: &str, what: &str, row: &PoolSummary| {
+            let words = [pool.to_owned(), what.to_owned()];
+            lines.push(words.into_iter().chain(cells(row)).collect());
+        };
+        add(&row.pool, "as it is", row);
+        for (what, rows) in &otherwise {
+            if let Some(row) = rows.get(number) {
+                add("", what, row);
+            }
+        }
+    }
+    lines
 }
 
 fn emptied(row: &PoolSummary) -> String {

@@ -9,7 +9,9 @@ use einlass_simulator::Backend;
 pub(super) fn time(seconds: f64) -> String {
     let whole = whole(seconds);
     match whole {
-        0..10 => format!("{seconds:.1} s"),
+        // What one decimal would make 10.0 is 10.
+        0..10 if seconds < 9.95 => format!("{seconds:.1} s"),
+        0..10 => "10 s".to_owned(),
         10..120 => format!("{whole} s"),
         120..7_200 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3_600, whole % 3_600 / 60),
@@ -136,8 +138,18 @@ mod tests {
 
     #[test]
     fn times_and_counts_are_shown_as_people_say_them() {
-        let times = [0.44, 45.9, 750.0, 7_500.0].map(time);
-        assert_eq!(times, ["0.4 s", "45 s", "12 min 30 s", "2 h 05 min"]);
+        let times = [0.44, 9.94, 9.96, 45.9, 750.0, 7_500.0].map(time);
+        assert_eq!(
+            times,
+            [
+                "0.4 s",
+                "9.9 s",
+                "10 s",
+                "45 s",
+                "12 min 30 s",
+                "2 h 05 min"
+            ]
+        );
         let counts = [7, 1_000, 1_600_000].map(thousands);
         assert_eq!(counts, ["7", "1,000", "1,600,000"]);
     }
