@@ -15,7 +15,8 @@ use redis_server::RedisServer;
 
 const SMALL: &str = "small.example";
 const LARGE: &str = "large.example";
-const CAP: usize = 12;
+/// Many, so that one slot more or less hardly shows.
+const CAP: usize = 40;
 
 /// Three gateways with this `[store]`, a crowd that moves between them, and `failover` in the middle
 /// of the rush: it returns when Redis is healthy again.
@@ -78,7 +79,7 @@ async fn rush_through(name: &str, store: &str, failover: impl AsyncFnOnce()) {
         );
     };
     // Every share is still somebody's; the tight figure is in the tests of the ledger.
-    assert!(during >= 0.85 * before, "{name}: {during} after {before}");
+    assert!(during >= 0.9 * before, "{name}: {during} after {before}");
     assert!(back < Duration::from_secs(10), "{back:?}");
 }
 

@@ -20,8 +20,9 @@ use redis_server::RedisServer;
 
 const SMALL: &str = "small.example";
 const LARGE: &str = "large.example";
-const CAP: usize = 12;
-/// Of one worker: with all slots taken a login is in flight for 360 ms, most of them in the backend's
+/// Many, so that one slot more or less hardly shows.
+const CAP: usize = 40;
+/// Of one worker: with all slots taken a login is in flight for 1.2 s, most of them in the backend's
 /// queue, so that what gateways and sockets need on a busy machine does not show as empty slots.
 const COST: Duration = Duration::from_millis(30);
 
@@ -137,11 +138,11 @@ impl Fleet {
     }
 }
 
-/// How much of the slots that were in use before must be in use during the trouble: every share is
-/// still somebody's, but for the one slot of twelve that may be on its way from one gateway to another
-/// when Redis dies. What other work on this machine takes away comes on top; the tight figures are in
-/// the tests of the ledger, in virtual time.
-const USED_ON: f64 = 0.85;
+/// How much of what the backend did before it must do during the trouble: every share is still
+/// somebody's, but for a slot that may be on its way from one gateway to another when Redis dies.
+/// What other work on this machine takes away comes on top; the tight figures are in the tests of the
+/// ledger, in virtual time.
+const DONE_ON: f64 = 0.9;
 /// While Redis is away a gateway that had no slot just then goes on with one.
 const ALONE: usize = CAP + 2;
 /// One exchange between the gateways.
@@ -154,33 +155,29 @@ struct Asked {
     settle: Duration,
     /// By how much somebody may come later who is let in before.
     later: Duration,
-    /// How much of the slots in use before must be in use; `None` where the browsers decide that.
-    used: Option<f64>,
 }
 
 /// All gateways are in touch with one another.
 const SHARED: Asked = Asked {
     settle: Duration::ZERO,
     later: EXCHANGE,
-    used: Some(USED_ON),
 };
 /// A gateway falls silent; two seconds later the others have its slots.
 const SILENT: Asked = Asked {
     settle: Duration::from_secs(2),
     later: EXCHANGE,
-    used: Some(USED_ON),
 };
 /// Gateways cannot hear of one another: each calls the room for itself, and who polls at one that is
 /// a little behind waits a little longer.
 const APART: Asked = Asked {
     settle: Duration::ZERO,
     later: Duration::from_secs(1),
-    used: Some(USED_ON),
 };
 
-/// Runs a crowd through a fleet while `trouble` goes on from its fifth second, and compares the
-/// slots in use at the backend before and during it. That is independent of how fast this machine
-/// happens to hash.
+/// Runs a crowd through a fleet while `trouble` goes on from its fifth second, and compares what the
+/// backend did before and during it: the slots in use, which is independent of how fast this machine
+/// happens to hash, and the logins completed, which does not depend on how many more stand in the
+/// backend's queue. Either shows alone that it did not stand idle.
 async fn rush_through(
     name: &str,
     asked: Asked,
@@ -205,12 +202,17 @@ async fn rush_through(
     }
     let back = healthy.elapsed();
     let report = rush.await.unwrap().unwrap();
-    let used = |from, to| crowd.mean_in_flight(&report, from, to);
-    let before = used(from.saturating_sub(Duration::from_secs(3)), from);
-    let whole = used(from, to);
-    let during = used(from + asked.settle, to);
+    let done = |from, to| {
+        Some((
+            crowd.mean_in_flight(&report, from, to)?,
+            crowd.logins_per_second(&report, from, to)?,
+        ))
+    };
+    let before = done(from.saturating_sub(Duration::from_secs(3)), from);
+    let whole = done(from, to);
+    let during = done(from + asked.settle, to);
     println!(
-        "{name}: in flight {before:.2?} before, {whole:.2?} during, {during:.2?} after {:?} of it, most {}, shared again after {back:?}, inversions {}, sent back {}, received {:?}, errors {:?}",
+        "{name}: in flight and logins/s {before:.2?} before, {whole:.2?} during, {during:.2?} after {:?} of it, most {}, shared again after {back:?}, inversions {}, sent back {}, received {:?}, errors {:?}",
         asked.settle,
         report.max_in_flight().unwrap(),
         report.order_inversions,
@@ -225,54 +227,53 @@ async fn rush_through(
         );
     };
     assert!(
-        asked.used.is_none_or(|part| during >= part * before),
-        "{name}: {during} of {CAP} slots after {before}"
+        during.0 >= DONE_ON * before.0 || during.1 >= DONE_ON * before.1,
+        "{name}: {during:?} after {before:?}"
     );
     assert!(back < Duration::from_secs(10), "{name}: {back:?}");
     report
 }
 
+/// The same crowd through so many gateways: how much of the cap is used while people wait, and the
+/// median wait in logins instead of seconds, as a machine that is slower for a while makes both longer.
+async fn shared_by(gateways: usize, cost: HashCost) -> (f64, f64) {
+    let fleet = Fleet::start_at(cost, gateways, &[]).await;
+    let crowd = Crowd::watch(fleet.gateways[0].desk, Instant::now());
+    let report = run(fleet.plan(800)).await.unwrap();
+    let wrong = complaints(&report, CAP);
+    assert!(wrong.is_empty(), "{wrong:?}\n{report:#?}");
+    let used = crowd.mean_in_flight(&report, Duration::ZERO, crowd.elapsed());
+    let used = used.unwrap() / CAP as f64;
+    println!(
+        "{gateways} gateways: {:.1} % of the cap used, at most {} in flight, median wait {:.2} s, inversions {}",
+        100.0 * used,
+        report.max_in_flight().unwrap(),
+        report.wait.p50,
+        report.order_inversions,
+    );
+    let busy = report.platforms[0]
+        .logged_in_series
+        .iter()
+        .filter(|n| **n > 0)
+        .count();
+    (used, report.wait.p50 * report.got_in as f64 / busy as f64)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn three_gateways_share_one_room_as_well_as_one_has_it() {
-    let mut medians = Vec::new();
     let cost = HashCost::about(COST).unwrap();
-    for gateways in [1, 3] {
-        // The slots stand empty while other work keeps gateways and backend from their turn: what
-        // this machine cannot show at the first try it shows at another, if it is so.
-        let mut tries = 0;
-        let report = loop {
-            tries += 1;
-            let fleet = Fleet::start_at(cost, gateways, &[]).await;
-            let crowd = Crowd::watch(fleet.gateways[0].desk, Instant::now());
-            let report = run(fleet.plan(800)).await.unwrap();
-            let wrong = complaints(&report, CAP);
-            assert!(wrong.is_empty(), "{wrong:?}\n{report:#?}");
-            let used = crowd.mean_in_flight(&report, Duration::ZERO, crowd.elapsed());
-            let used = used.unwrap() / CAP as f64;
-            println!(
-                "{gateways} gateways: {:.1} % of the cap used, at most {} in flight, median wait {:.2} s, inversions {}",
-                100.0 * used,
-                report.max_in_flight().unwrap(),
-                report.wait.p50,
-                report.order_inversions,
-            );
-            if used >= 0.97 {
-                break report;
-            }
-            assert!(tries < 3, "{used} of the cap used");
-        };
-        // In logins instead of seconds: a machine that is slower for a while makes both longer.
-        let busy = report.platforms[0]
-            .logged_in_series
-            .iter()
-            .filter(|n| **n > 0)
-            .count();
-        let pace = report.got_in as f64 / busy as f64;
-        medians.push(report.wait.p50 * pace);
+    // The slots stand empty while other work keeps gateways and backend from their turn: what this
+    // machine cannot show at the first try it shows at another, if it is so.
+    for tries in 1.. {
+        let (alone, one) = shared_by(1, cost).await;
+        let (together, three) = shared_by(3, cost).await;
+        let (used, ratio) = (alone.min(together), three / one);
+        println!("three gateways or one, median wait: {ratio:.3}");
+        if used >= 0.97 && (0.9..=1.1).contains(&ratio) {
+            break;
+        }
+        assert!(tries < 3, "{used} of the cap used, median wait {ratio}");
     }
-    let ratio = medians[1] / medians[0];
-    println!("three gateways or one, median wait: {ratio:.3}");
-    assert!((0.6..1.6).contains(&ratio), "{medians:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -365,14 +366,8 @@ async fn a_gateway_that_is_killed_leaves_its_share_to_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_stopped_and_goes_on_does_no_harm() {
-    // A process that is stopped holds its connections, so browsers hang at it: how many of the slots
-    // the others can fill meanwhile depends on the browsers. The figure is the report's.
-    let asked = Asked {
-        used: None,
-        ..SILENT
-    };
     let mut fleet = Fleet::start(3).await;
-    let report = rush_through("gateway stopped", asked, &mut fleet, async |fleet| {
+    let report = rush_through("gateway stopped", SILENT, &mut fleet, async |fleet| {
         fleet.gateways[0].signal("STOP");
         tokio::time::sleep(Duration::from_secs(5)).await;
         fleet.gateways[0].signal("CONT");

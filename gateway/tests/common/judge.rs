@@ -73,10 +73,28 @@ impl Crowd {
     /// How many logins were in flight at the backend on average between two moments of the rush,
     /// counting only time in which people waited; `None` if there was none.
     pub fn mean_in_flight(&self, report: &Report, from: Duration, to: Duration) -> Option<f64> {
+        let entries = self.entries(report, from, to)?;
+        Some(report.platforms[0].mean_in_flight(entries))
+    }
+
+    /// How many logins per second the backend completed then.
+    pub fn logins_per_second(&self, report: &Report, from: Duration, to: Duration) -> Option<f64> {
+        let entries = self.entries(report, from, to)?;
+        let seconds = entries.len() as f64 * BUCKET_MILLIS as f64 / 1000.0;
+        let logins: u32 = report.platforms[0]
+            .logged_in_series
+            .get(entries)?
+            .iter()
+            .sum();
+        Some(f64::from(logins) / seconds)
+    }
+
+    /// The entries of the platform's series between two moments at which people waited.
+    fn entries(&self, report: &Report, from: Duration, to: Duration) -> Option<Range<usize>> {
         let time = self.time(report);
         let bucket = |at: Duration| (at.as_millis() / u128::from(BUCKET_MILLIS)) as usize;
-        let (from, to) = (from.max(time.start), to.min(time.end));
-        (from < to).then(|| report.platforms[0].mean_in_flight(bucket(from)..bucket(to)))
+        let entries = bucket(from.max(time.start))..bucket(to.min(time.end));
+        (!entries.is_empty()).then_some(entries)
     }
 }
 
