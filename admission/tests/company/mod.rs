@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 use einlass_admission::ledger::{
-    Exchange, Exchanged, Join, Joined, MemberId, Merge, Publish, Registers,
+    Exchange, Exchanged, Join, Joined, LEASE, MemberId, Merge, Publish, Registers,
 };
 use einlass_admission::{
     Entry, Fixed, Gatekeeper, Membership, Mode, Room, SchoolIndex, SchoolKey, Settings, Straight,
@@ -75,7 +75,10 @@ impl Default for Company {
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     pub admitted: usize,
+    /// Tickets that admitted twice.
     pub doubled: usize,
+    /// Those of them of whose first login nobody could know.
+    pub begun_again: usize,
     pub most_in_flight: u32,
     /// Part of the cap in use while somebody waited.
     pub used: f64,
@@ -155,6 +158,8 @@ struct Gateway {
     alive: bool,
     paused_since: Duration,
     paused_until: Duration,
+    /// When it was stopped for longer than its lease.
+    silent_since: Vec<Duration>,
     cut_until: Duration,
     /// What happened while it was stopped.
     missed: Vec<Event>,
@@ -173,8 +178,9 @@ struct Pupil {
     at: usize,
     begun: u32,
     by_ticket: bool,
-    /// Which process performs the login.
+    /// Which process performs the login, and since when.
     performer: Option<u32>,
+    performed_since: Duration,
     done: bool,
     /// Nothing before has been heard of a request that is under way.
     asked: u32,
@@ -292,6 +298,7 @@ impl Play {
             alive: true,
             paused_since: Duration::ZERO,
             paused_until: Duration::ZERO,
+            silent_since: Vec::new(),
             cut_until: Duration::ZERO,
             missed: Vec::new(),
             joins: Vec::new(),
@@ -487,6 +494,9 @@ impl Play {
             Fault::Paused(g, time) => {
                 self.gateways[g].paused_since = now;
                 self.gateways[g].paused_until = now + time;
+                if time > LEASE {
+                    self.gateways[g].silent_since.push(now);
+                }
                 let run = self.gateways[g].run;
                 self.at(now + time, Event::Tick(g, run));
             }
@@ -813,12 +823,35 @@ impl Play {
         self.begin(g, number);
     }
 
+    /// Whether nobody can know of a pupil's login: the gateway that performed it was stopped for longer
+    /// than its lease, or it died and the ledger lost what it had been told.
+    fn nobody_knows(&self, number: usize) -> bool {
+        let Pupil {
+            performer,
+            performed_since: since,
+            ..
+        } = self.pupils[number];
+        match self.gateways.iter().find(|g| Some(g.run) == performer) {
+            Some(gateway) => gateway.silent_since.iter().any(|at| *at >= since),
+            None => {
+                self.plan.faults.iter().any(|(at, fault)| {
+                    matches!(fault, Fault::Wiped | Fault::Back(_)) && *at >= since
+                })
+            }
+        }
+    }
+
     fn begin(&mut self, g: usize, number: usize) {
         self.in_flight += 1;
         self.outcome.most_in_flight = self.outcome.most_in_flight.max(self.in_flight);
         self.pupils[number].begun += 1;
-        self.outcome.doubled += usize::from(self.pupils[number].begun == 2);
-        self.pupils[number].performer = Some(self.gateways[g].run);
+        if self.pupils[number].begun == 2 {
+            self.outcome.doubled += 1;
+            self.outcome.begun_again += usize::from(self.nobody_knows(number));
+        }
+        let pupil = &mut self.pupils[number];
+        pupil.performer = Some(self.gateways[g].run);
+        pupil.performed_since = self.now;
         let second = self.now.as_secs() as usize;
         if self.outcome.begun.len() <= second {
             self.outcome.begun.resize(second + 1, 0);
