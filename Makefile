@@ -5,7 +5,7 @@
 # Run as it was built: `cargo run --package` would choose other features and build the dependencies once more.
 DEMO ?= $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
-.PHONY: fleet-tools help demo simulate ways compare fairness memory test unit format-check clippy doc doctest deny audit fuzz-fleet bench fmt release clean build-tools test-tools browser
+.PHONY: fleet-tools help demo simulate ways compare fairness capacity memory test unit format-check clippy doc doctest deny audit fuzz-fleet bench fmt release clean build-tools test-tools browser
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -23,6 +23,10 @@ compare: build-tools    ## the same crowd without einlass and with it, side by s
 fairness: build-tools    ## small and large schools in one room: equal waits, nobody overtaken; about four minutes
 	cargo build --workspace --bins
 	$(DEMO) fairness --markdown deploy/handbook/fairness.md
+
+capacity: build-tools    ## the pacer, told nothing, against the best fixed setting; about five minutes
+	cargo build --workspace --bins
+	$(DEMO) capacity --markdown deploy/handbook/capacity.md
 
 memory: build-tools    ## fifty thousand wait and poll: what each costs the gateway; about two minutes
 	cargo build --workspace --bins

@@ -27,6 +27,8 @@ enum Command {
     Fairness(Document),
     /// Fifty thousand wait at once: what does each cost the gateway? Takes about two minutes
     Memory(Document),
+    /// The pacer against the best fixed setting, and while workers go and come back; takes about five minutes
+    Capacity(Document),
     /// Every scenario with the room and with other ways to let logins in, in virtual time; takes some minutes
     Ways(Document),
 }
@@ -46,6 +48,7 @@ async fn main() -> ExitCode {
         Some(Command::Compare(document)) => compare(document).await,
         Some(Command::Fairness(document)) => fairness(document).await,
         Some(Command::Memory(document)) => memory(document).await,
+        Some(Command::Capacity(document)) => capacity(document).await,
         Some(Command::Ways(document)) => ways(document),
     };
     match ended {
@@ -83,6 +86,15 @@ async fn memory(document: &Document) -> Result<Ended, DemoError> {
     };
     println!("\n{}", campaign.text());
     document.write(&campaign.markdown("make memory"))?;
+    Ok(judge(&campaign.broken_promises()))
+}
+
+async fn capacity(document: &Document) -> Result<Ended, DemoError> {
+    let Some(campaign) = demo::capacity().await? else {
+        return Ok(Ended::Early);
+    };
+    println!("\n{}", campaign.text());
+    document.write(&campaign.markdown("make capacity"))?;
     Ok(judge(&campaign.broken_promises()))
 }
 

@@ -2,6 +2,7 @@
 
 mod calibration;
 mod campaign;
+mod capacity;
 mod fairness;
 mod fleet;
 mod gateway;
@@ -23,6 +24,7 @@ use crate::platform::PlatformError;
 use crate::rush::RushError;
 
 pub use campaign::{Campaign, compare};
+pub use capacity::{Capacity, capacity};
 pub use fairness::{Fairness, fairness};
 pub use memory::{Memory, memory};
 pub use show::{Ended, show};
