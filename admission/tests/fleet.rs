@@ -217,7 +217,7 @@ proptest! {
 
     /// I1, I2, I5 and I10, whatever happens in whatever order. A ticket admits once, but
     /// where nobody is left who could know that it has: its gateway was stopped for longer than its lease,
-    /// or died in the moment in which the ledger forgot.
+    /// or died before it told the ledger, or when that forgot.
     #[test]
     fn any_interleaving_keeps_places_caps_and_order(plan in company()) {
         let (pupils, cap) = (plan.pupils, plan.cap);

@@ -16,6 +16,8 @@ use einlass_admission::{
 const TICK: Duration = Duration::from_millis(50);
 /// How long a load balancer sends browsers to a gateway that does not answer.
 const NOTICED: Duration = Duration::from_secs(1);
+/// How long a gateway keeps what it has to tell at most: until the next tick after the next exchange.
+const UNTOLD: Duration = Duration::from_millis(250);
 const TIMEOUT: Duration = Duration::from_millis(250);
 
 /// What goes wrong.
@@ -673,6 +675,166 @@ impl Play {
         let nonce = self.nonce();
         match self.gateways[g].keeper.joining(nonce, &counts) {
             Some(call) => self.send_join(g, &call),
+            None => self.joined(g, None),
+        }
+    }
+
+    fn send_join(&mut self, g: usize, call: &Join) {
+        self.call(g, Kind::Join, |registers, wall| {
+            Reply::Joined(registers.join(wall, call))
+        });
+    }
+
+    fn joined(&mut self, g: usize, joined: Option<&Joined>) {
+        let now = self.now;
+        let batch = self.gateways[g].joining.take().expect("asked");
+        let keeper = &mut self.gateways[g].keeper;
+        let mut sorted = batch;
+        sorted.sort_by_key(|(_, school)| school.0);
+        let turns: Vec<_> = match joined {
+            Some(joined) => keeper.joined(&counts(&sorted), joined),
+            None => sorted
+                .iter()
+                .map(|(_, school)| keeper.join(*school).unwrap())
+                .collect(),
+        };
+        assert_eq!(turns.len(), sorted.len());
+        for ((number, _), turn) in sorted.into_iter().zip(turns) {
+            let pupil = &mut self.pupils[number];
+            pupil.turn = Some(turn);
+            pupil.joined = now;
+            pupil.asked = 0;
+            let (joined, school) = (now, pupil.school);
+            // Somebody who joined clearly earlier has a later turn.
+            let inversion = self
+                .pupils
+                .iter()
+                .filter(|p| p.school == school && p.begun == 0)
+                .filter(|p| p.turn.is_some_and(|(other, _)| other > turn.0))
+                .map(|p| joined.saturating_sub(p.joined))
+                .max()
+                .unwrap_or_default();
+            self.outcome.inversion = self.outcome.inversion.max(inversion);
+            let soon = Duration::from_secs_f64(0.2 + self.unit());
+            self.at(now + soon, Event::Poll(number));
+        }
+    }
+
+    fn come(&mut self, number: usize) {
+        let now = self.now;
+        let Some(g) = self
+            .any_gateway()
+            .filter(|g| now >= self.gateways[*g].paused_until)
+        else {
+            self.at(now + Duration::from_secs(1), Event::Come(number));
+            return;
+        };
+        let gateway = &mut self.gateways[g];
+        self.pupils[number].at = g;
+        self.pupils[number].asked = 1;
+        if gateway.keeper.straight(now) == Straight::Go {
+            self.begin(g, number);
+            return;
+        }
+        let school = SchoolIndex(self.pupils[number].school);
+        gateway.joins.push((number, school));
+        self.join(g);
+    }
+
+    fn poll(&mut self, number: usize) {
+        if self.pupils[number].begun > 0 || self.pupils[number].asked > 0 {
+            return;
+        }
+        let now = self.now;
+        let again = now + Duration::from_secs_f64(0.8 + 0.4 * self.unit());
+        let (turn, _) = self.pupils[number].turn.expect("joined");
+        let Some(g) = self.any_gateway() else {
+            self.at(again, Event::Poll(number));
+            return;
+        };
+        let school = SchoolIndex(self.pupils[number].school);
+        let gateway = &mut self.gateways[g];
+        if now >= gateway.paused_until {
+            gateway.keeper.observe(school, turn);
+        }
+        let paused = now < gateway.paused_until;
+        if paused || !gateway.keeper.serving().admits(turn) {
+            let latest = self.latest_in[school.0 as usize];
+            let by = latest.saturating_sub(self.pupils[number].joined);
+            if !paused {
+                self.outcome.overtaken = self.outcome.overtaken.max(by);
+            }
+            self.at(again, Event::Poll(number));
+            return;
+        }
+        if self.unit() < self.plan.cheats
+            && let Some(other) = self.any_gateway()
+        {
+            let at = now + Duration::from_secs_f64(0.1 * self.unit());
+            self.at(at, Event::Cheat(number, other));
+        }
+        self.enter(number, g, true);
+    }
+
+    fn enter(&mut self, number: usize, g: usize, honest: bool) {
+        let now = self.now;
+        let again = now + Duration::from_secs_f64(0.8 + 0.4 * self.unit());
+        let (turn, epoch) = self.pupils[number].turn.expect("joined");
+        let school = SchoolIndex(self.pupils[number].school);
+        let gateway = &mut self.gateways[g];
+        if !gateway.alive || now < gateway.paused_until {
+            return;
+        }
+        let waiter = gateway.next_waiter;
+        gateway.next_waiter += 1;
+        match gateway.keeper.enter(now, school, turn, epoch, waiter) {
+            Ok(Entry::Go) => self.begin_ticket(g, number),
+            Ok(Entry::Buffered(id)) => {
+                gateway.waiters.insert(waiter, (id, number));
+                if honest {
+                    self.pupils[number].asked = 1;
+                    self.pupils[number].at = g;
+                }
+                self.exchange(g);
+            }
+            // Used, if it was not it, was its own second try: it asks until that is decided.
+            Err(_) if honest => self.at(again, Event::Poll(number)),
+            Err(_) => {}
+        }
+    }
+
+    fn wake(&mut self, g: usize, go: Vec<usize>, refused: Vec<usize>) {
+        for waiter in go {
+            let (_, number) = self.gateways[g].waiters.remove(&waiter).expect("waits");
+            self.begin_ticket(g, number);
+        }
+        for waiter in refused {
+            // Only a cheat has its ticket in two places.
+            let (_, number) = self.gateways[g].waiters.remove(&waiter).expect("waits");
+            self.pupils[number].asked = 0;
+            let again = self.now + Duration::from_secs(1);
+            self.at(again, Event::Poll(number));
+        }
+    }
+
+    fn begin_ticket(&mut self, g: usize, number: usize) {
+        let pupil = &mut self.pupils[number];
+        pupil.by_ticket = true;
+        let latest = &mut self.latest_in[pupil.school as usize];
+        *latest = pupil.joined.max(*latest);
+        self.begin(g, number);
+    }
+
+    /// Whether nobody can know of a pupil's login: the gateway that performed it was stopped for longer
+    /// than its lease, or it died before it told the ledger, or after that and the ledger forgot.
+    fn nobody_knows(&self, number: usize) -> bool {
+        let Pupil {
+            performer,
+            performed_since: since,
+            ..
+        } = self.pupils[number];
+        match self.gateways.iter().find(|g| Some(g.run) == performer) {
+            Some(gateway) => gateway.silent_since.iter().any(|at| *at >= since),
             None => {
                 let until_told = self.plan.login.mul_f64(1.2) + UNTOLD + self.plan.round_trip;
                 let mut later = self.plan.faults.iter().filter(|(at, _)| *at >= since);
