@@ -76,7 +76,7 @@ pub struct Link {
 /// Makes a link.
 pub fn make(arguments: &Arguments) -> Result<Link, StaffPassError> {
     let config = einlass_config::load(&arguments.config)?;
-    let (host, region) = school(&config, &arguments.host)?;
+    let host = school(&config, &arguments.host)?;
     let expires = expires(&arguments.expires, wall())?;
     let keys = key_file::read(&config.state.directory)?;
     let pass = StaffPass {
@@ -93,8 +93,8 @@ pub fn make(arguments: &Arguments) -> Result<Link, StaffPassError> {
     })
 }
 
-/// The school as the gateway would find it, and its region's name, if its staff have a share.
-fn school(config: &Config, asked: &str) -> Result<(Host, String), StaffPassError> {
+/// The school as the gateway would find it, if its staff have a share.
+fn school(config: &Config, asked: &str) -> Result<Host, StaffPassError> {
     let pools = config.pools().into_iter();
     let schools: HostTable<(Host, String, f64)> = pools
         .flat_map(|pool| {
@@ -112,7 +112,7 @@ fn school(config: &Config, asked: &str) -> Result<(Host, String), StaffPassError
             region: region.clone(),
         });
     }
-    Ok((host.clone(), region.clone()))
+    Ok(host.clone())
 }
 
 /// The last second of a pass that is made now.
