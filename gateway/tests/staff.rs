@@ -177,10 +177,7 @@ async fn a_flood_of_staff_logins_takes_no_more_places_than_their_share() {
     }
     // A quarter of all 161, whoever they say they are.
     let placed = events(&gateway, "Placed").await;
-    assert!(
-        (10..=17).contains(&placed),
-        "{placed} of 61 beside 100 pupils"
-    );
+    assert!((39..=41).contains(&placed), "{placed}");
     assert_eq!(staff_waiting(&gateway).await, placed);
     let waiting = gateway.metric("einlass_waiting_pupils{pool=\"north\"}");
     assert_eq!(waiting.await as u64, 161);
