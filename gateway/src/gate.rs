@@ -87,9 +87,7 @@ impl Gateway {
                 Going::Refused(Refusal::Used) => {}
                 // Waiting among the pupils, and now with a staff pass: a place that comes sooner.
                 Going::Refused(Refusal::TooEarly)
-                    if !held.ticket.staff
-                        && self.is_staff(request, &jar)
-                        && staff_before(&request.seat, &held.ticket) => {}
+                    if self.comes_sooner(request, &jar, &held.ticket) => {}
                 Going::Refused(Refusal::TooEarly | Refusal::Full | Refusal::Shut) => {
                     return self
                         .send_to_wait(session, request, &jar, &held, &login)
@@ -392,11 +390,6 @@ impl Gateway {
         };
         request.baker().pass(&pass.encode(&self.keys), lifetime)
     }
-}
-
-/// Whether the next of the school's staff comes before this ticket.
-fn staff_before(seat: &Seat, ticket: &Ticket) -> bool {
-    seat.pool.room.staff_before(seat.school, ticket.turn)
 }
 
 /// What comes of an attempt to go in with a ticket.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use einlass_admission::{BadPass, SchoolIndex, StaffPass};
+use einlass_admission::{BadPass, SchoolIndex, StaffPass, Ticket};
 use http::header::REFERRER_POLICY;
 use pingora_core::Result;
 use pingora_proxy::Session;
@@ -13,6 +13,7 @@ use crate::metrics::Staff;
 use crate::pages::Message;
 use crate::proxy::{Gateway, Request};
 use crate::respond::Reply;
+use crate::site::Seat;
 
 /// Where a pass is taken into the browser, with the pass as `pass` in the query.
 pub(crate) const PATH: &str = "/_einlass/staff";
@@ -55,7 +56,7 @@ impl Gateway {
         }
     }
 
-    /// Whether the request comes with a good staff pass of its school, whose staff have a line.
+    /// Whether a request comes with a good staff pass of its school, whose staff have a line.
     pub(crate) fn is_staff(&self, request: &Request, jar: &Jar) -> bool {
         if request.seat.staff.is_none() {
             return false;
@@ -71,6 +72,13 @@ impl Gateway {
             self.metrics.staff(&request.seat.pool.name, Staff::Refused);
         }
         is_staff
+    }
+
+    /// Whether somebody who waits among the pupils would now have a place before this one.
+    pub(crate) fn comes_sooner(&self, request: &Request, jar: &Jar, ticket: &Ticket) -> bool {
+        let Seat { pool, school, .. } = &request.seat;
+        let better = || pool.room.staff_before(*school, ticket.turn);
+        !ticket.staff && self.is_staff(request, jar) && better()
     }
 
     /// The line a login joins: the pupils' of its school, or with a good pass the staff's.
