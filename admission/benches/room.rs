@@ -69,6 +69,7 @@ fn ticket() -> Ticket {
         turn: Turn(77_000_000_000),
         issued: Unix(1_610_348_400),
         epoch: 3,
+        staff: false,
     }
 }
 

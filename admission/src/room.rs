@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 
+use crate::staff::StaffShare;
 use crate::turn::{SCALE, SchoolKey, Serving, Step, Turn, Weight};
 use crate::waterfill;
 
@@ -35,7 +36,10 @@ pub struct School {
 
 impl School {
     fn new(key: SchoolKey, weight: Weight) -> Self {
-        let Step(step) = weight.step();
+        Self::with_step(key, weight, weight.step())
+    }
+
+    fn with_step(key: SchoolKey, weight: Weight, Step(step): Step) -> Self {
         Self {
             key,
             weight,
@@ -44,6 +48,12 @@ impl School {
             phase: key.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) % step,
             last: 0,
         }
+    }
+
+    /// The line of its staff.
+    fn staff(&self, share: StaffShare) -> Self {
+        let weight = share.weight(self.weight);
+        Self::with_step(self.key.staff(), weight, share.step(Step(self.step)))
     }
 
     /// The school's name for ever.
@@ -95,6 +105,8 @@ pub struct Room {
     serving: Serving,
     schools: Vec<School>,
     by_key: HashMap<SchoolKey, SchoolIndex>,
+    /// Where the lines of the staff begin, one for each school before.
+    staff_from: Option<usize>,
 }
 
 impl Room {
@@ -104,6 +116,7 @@ impl Room {
             serving: Serving::START,
             schools: Vec::new(),
             by_key: HashMap::new(),
+            staff_from: None,
         };
         for (key, weight) in schools {
             let index = SchoolIndex(u32::try_from(room.schools.len()).unwrap_or(u32::MAX));
@@ -115,12 +128,43 @@ impl Room {
         room
     }
 
+    /// The same room with a second line for each school: that of its staff, who have this share of what
+    /// is released of the school. To be called once, before anybody joins.
+    #[must_use]
+    pub fn with_staff(mut self, share: StaffShare) -> Self {
+        let schools = self.schools.len();
+        let lines: Vec<School> = self.schools.iter().map(|s| s.staff(share)).collect();
+        for (index, line) in (schools..).zip(&lines) {
+            let index = SchoolIndex(u32::try_from(index).unwrap_or(u32::MAX));
+            self.by_key.insert(line.key, index);
+        }
+        self.schools.extend(lines);
+        self.staff_from = Some(schools);
+        self
+    }
+
+    /// The line of a school's staff, and what a place in it costs; `None` if they have none.
+    pub fn staff(&self, school: SchoolIndex) -> Option<(SchoolIndex, Step)> {
+        let from = self.staff_from.filter(|from| (school.0 as usize) < *from)?;
+        let index = SchoolIndex(school.0.checked_add(u32::try_from(from).ok()?)?);
+        let line = self.schools.get(index.0 as usize)?;
+        Some((index, Step(line.step)))
+    }
+
+    /// Staff of all schools waiting in their lines.
+    pub fn staff_waiting(&self) -> u64 {
+        let from = self.staff_from.unwrap_or(self.schools.len());
+        let lines = self.schools.iter().skip(from);
+        lines.map(|s| s.between(self.serving, u64::MAX)).sum()
+    }
+
     /// The watermark.
     pub fn serving(&self) -> Serving {
         self.serving
     }
 
-    /// All schools, in the order of their indices.
+    /// All schools, in the order of their indices; after them, if they have such, the lines of their
+    /// staff in the same order.
     pub fn schools(&self) -> &[School] {
         &self.schools
     }
@@ -135,12 +179,32 @@ impl Room {
     ///
     /// `None` if the index is not one of this room's.
     pub fn join(&mut self, school: SchoolIndex) -> Option<Turn> {
-        let serving = self.serving.0;
+        let turn = self.next(school)?;
+        self.merge_last(school, turn);
+        Some(turn)
+    }
+
+    /// The line in which somebody of this school's staff comes in soonest: theirs, or the pupils' if
+    /// there is no other or the turn there comes no later. So being staff makes nobody wait longer.
+    pub fn soonest(&self, school: SchoolIndex) -> SchoolIndex {
+        match self.staff(school) {
+            Some((staff, _)) if self.next(staff) < self.next(school) => staff,
+            _ => school,
+        }
+    }
+
+    /// Whether the next turn of this school's staff comes before this one.
+    pub fn staff_before(&self, school: SchoolIndex, turn: Turn) -> bool {
+        let next = self.staff(school).and_then(|(staff, _)| self.next(staff));
+        next.is_some_and(|next| next < turn)
+    }
+
+    /// The turn that [`Room::join`] would give.
+    pub(crate) fn next(&self, school: SchoolIndex) -> Option<Turn> {
         let cost = self.cost(school);
-        let school = self.schools.get_mut(school.0 as usize)?;
-        let turn = school.turn_of(school.tooth(serving.max(school.last)) + cost);
-        school.last = turn;
-        Some(Turn(turn))
+        let school = self.schools.get(school.0 as usize)?;
+        let taken = school.tooth(self.serving.0.max(school.last));
+        Some(Turn(school.turn_of(taken + cost)))
     }
 
     /// How many teeth the next pupil of a school costs: one, but two once three times as

@@ -6,6 +6,7 @@ use crate::keys::{self, Keyring};
 use crate::turn::{RoomKey, SchoolKey, Turn, Unix};
 
 const PURPOSE: u8 = b'T';
+const STAFF_PURPOSE: u8 = b'S';
 const LENGTH: usize = 8 + 8 + 8 + 8 + 4;
 
 /// A pupil's place, bound to one room and one school.
@@ -21,6 +22,8 @@ pub struct Ticket {
     pub issued: Unix,
     /// Which run of the ledger gave it; with room, school and turn it names the ticket.
     pub epoch: u32,
+    /// Whether the turn is one of the school's staff and not one of its pupils.
+    pub staff: bool,
 }
 
 impl Ticket {
@@ -32,7 +35,8 @@ impl Ticket {
         payload[16..24].copy_from_slice(&self.turn.0.to_be_bytes());
         payload[24..32].copy_from_slice(&self.issued.0.to_be_bytes());
         payload[32..].copy_from_slice(&self.epoch.to_be_bytes());
-        keys::sign(keys, PURPOSE, &payload)
+        let purpose = if self.staff { STAFF_PURPOSE } else { PURPOSE };
+        keys::sign(keys, purpose, &payload)
     }
 
     /// Believes a ticket that one of our keys signed, for this room and school, younger than
@@ -45,7 +49,10 @@ impl Ticket {
         now: Unix,
         lifetime: Duration,
     ) -> Option<Self> {
-        let payload: [u8; LENGTH] = keys::verify(keys, PURPOSE, text)?;
+        let (payload, staff): ([u8; LENGTH], bool) = match keys::verify(keys, PURPOSE, text) {
+            Some(payload) => (payload, false),
+            None => (keys::verify(keys, STAFF_PURPOSE, text)?, true),
+        };
         let number = |at: usize| {
             payload[at..at + 8]
                 .iter()
@@ -59,6 +66,7 @@ impl Ticket {
             epoch: payload[32..]
                 .iter()
                 .fold(0, |acc, byte| (acc << 8) | u32::from(*byte)),
+            staff,
         };
         let age = now.0.saturating_sub(ticket.issued.0);
         let ours = ticket.room == room && ticket.school == school;

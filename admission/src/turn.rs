@@ -69,6 +69,11 @@ impl SchoolKey {
     pub fn of(host: &str) -> Self {
         Self(short_digest("school", host))
     }
+
+    /// The key of this school's staff, which is no school's.
+    pub(crate) fn staff(self) -> Self {
+        Self(short_digest("staff", &format!("{:016x}", self.0)))
+    }
 }
 
 /// Names a room for ever: a digest of its pool's name, the same on every gateway.

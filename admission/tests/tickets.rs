@@ -19,6 +19,7 @@ fn ticket() -> Ticket {
         turn: Turn(77),
         issued: Unix(10_000),
         epoch: 3,
+        staff: false,
     }
 }
 

@@ -30,6 +30,9 @@ pub struct Admission {
     pub pass_lifetime: Duration,
     /// How many logins a pass is good for, mistyped passwords included: 1 to 20. Default: 3.
     pub pass_tries: u32,
+    /// The part of each school's admissions that its staff may have, with a pass, while its pupils wait: 0 to 0.5.
+    /// Default: 0, staff wait among the pupils.
+    pub staff_share: f64,
     /// The largest body of a login, in bytes; written with a unit, from `"1KiB"` to `"1MiB"`. Default: `"64KiB"`.
     pub max_body: usize,
 }
@@ -84,6 +87,7 @@ impl Default for Admission {
             seal_lifetime: settings::SEAL_LIFETIME.default,
             pass_lifetime: settings::PASS_LIFETIME.default,
             pass_tries: settings::PASS_TRIES.default,
+            staff_share: settings::STAFF_SHARE.default,
             max_body: settings::MAX_BODY.default.bytes(),
         }
     }
@@ -105,6 +109,7 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Admission {
         seal_lifetime: section.take(&settings::SEAL_LIFETIME),
         pass_lifetime: section.take(&settings::PASS_LIFETIME),
         pass_tries: section.take(&settings::PASS_TRIES),
+        staff_share: section.take(&settings::STAFF_SHARE),
         max_body: section.take(&settings::MAX_BODY).bytes(),
     };
     section.finish();

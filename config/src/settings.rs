@@ -82,6 +82,7 @@ pub(crate) const SEAL_LIFETIME: Setting<Duration> =
 pub(crate) const PASS_LIFETIME: Setting<Duration> =
     setting("pass_lifetime", mins(5), secs(10)..=hours(1));
 pub(crate) const PASS_TRIES: Setting<u32> = setting("pass_tries", 3, 1..=20);
+pub(crate) const STAFF_SHARE: Setting<f64> = setting("staff_share", 0.0, 0.0..=0.5);
 pub(crate) const MAX_BODY: Setting<Size> =
     setting("max_body", Size::kib(64), Size::kib(1)..=Size::mib(1));
 

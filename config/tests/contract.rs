@@ -131,6 +131,7 @@ fn what_is_not_written_has_its_documented_default() {
         seal_lifetime: Duration::from_mins(30),
         pass_lifetime: Duration::from_mins(5),
         pass_tries: 3,
+        staff_share: 0.0,
         max_body: 65_536,
     };
     assert_eq!(region.admission, admission);
@@ -202,6 +203,7 @@ fn every_key_can_be_written() {
         seal_lifetime = "1m"
         pass_lifetime = "10s"
         pass_tries = 20
+        staff_share = 0.05
         max_body = "1MiB"
         [region.nord.upstream]
         connect_timeout = "100ms"
@@ -232,6 +234,7 @@ fn every_key_can_be_written() {
     assert_eq!(region.admission.logins_per_second, Some(120.0));
     assert_eq!(region.admission.mode, Mode::Closed);
     assert_eq!(region.admission.hold, Duration::ZERO);
+    assert!((region.admission.staff_share - 0.05).abs() < 1e-9);
     assert_eq!(region.admission.max_body, 1_048_576);
     assert_eq!(region.upstream.connect_timeout, Duration::from_millis(100));
     assert_eq!(region.gate.submit[0].to_string(), "PUT /in*");

@@ -103,7 +103,7 @@ fn in_the_keys() {
         ),
         (
             "[region.a.admission]\nhold_time = \"2s\"",
-            "f.toml:5:1: unknown key `hold_time` in [region.a.admission] (known here: in_flight, logins_per_second, mode, hold, ticket_lifetime, seal_lifetime, pass_lifetime, pass_tries, max_body)",
+            "f.toml:5:1: unknown key `hold_time` in [region.a.admission] (known here: in_flight, logins_per_second, mode, hold, ticket_lifetime, seal_lifetime, pass_lifetime, pass_tries, staff_share, max_body)",
         ),
         (
             "admission.in_flight.maximum = 3",
@@ -273,6 +273,18 @@ fn in_the_range_of_a_value_of_a_region() {
         (
             "admission.pass_tries = 21",
             "f.toml:4:24: `pass_tries` must be between 1 and 20, not 21",
+        ),
+        (
+            "admission.staff_share = 0.51",
+            "f.toml:4:25: `staff_share` must be between 0 and 0.5, not 0.51",
+        ),
+        (
+            "admission.staff_share = -0.05",
+            "f.toml:4:25: `staff_share` must be between 0 and 0.5, not -0.05",
+        ),
+        (
+            "admission.staff_share = \"5%\"",
+            "f.toml:4:25: `staff_share` must be a number, not \"5%\"",
         ),
         (
             "admission.pass_tries = 18446744073709551616",

@@ -9,6 +9,7 @@ use http::header::COOKIE;
 pub(crate) const TICKET: &str = "einlass_ticket";
 pub(crate) const PASS: &str = "einlass_pass";
 pub(crate) const CALLED: &str = "einlass_called";
+pub(crate) const STAFF: &str = "einlass_staff";
 pub(crate) const HOME: &str = "einlass_home";
 const SEAL: &str = "einlass_seal_";
 const OURS: &str = "einlass_";
@@ -99,6 +100,10 @@ impl Baker {
 
     pub(crate) fn called(self, value: &str, lifetime: Duration) -> String {
         self.set(CALLED.to_owned(), value.to_owned(), "/", lifetime)
+    }
+
+    pub(crate) fn staff(self, value: &str, lifetime: Duration) -> String {
+        self.set(STAFF.to_owned(), value.to_owned(), "/", lifetime)
     }
 
     pub(crate) fn home(self, value: &str, lifetime: Duration) -> String {

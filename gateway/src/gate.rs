@@ -15,7 +15,7 @@ use crate::cookies::{self, Jar};
 use crate::flights::{Board, Flight, Landed};
 use crate::forwarding::HOP_BY_HOP;
 use crate::login::{self, Answer, Failure, Login};
-use crate::metrics::Outcome;
+use crate::metrics::{Outcome, Staff};
 use crate::pages::Message;
 use crate::proxy::{Gateway, Request, hear};
 use crate::respond::{Reply, relay};
@@ -85,6 +85,9 @@ impl Gateway {
                 }
                 Going::Along(landed) => return along(session, request, &jar, landed).await,
                 Going::Refused(Refusal::Used) => {}
+                // Waiting among the pupils, and now with a staff pass: a place that comes sooner.
+                Going::Refused(Refusal::TooEarly)
+                    if self.comes_sooner(request, &jar, &held.ticket) => {}
                 Going::Refused(Refusal::TooEarly | Refusal::Full | Refusal::Shut) => {
                     return self
                         .send_to_wait(session, request, &jar, &held, &login)
@@ -101,8 +104,9 @@ impl Gateway {
     /// Goes in with a ticket, once, however often the browser asks.
     async fn go(&self, request: &Request, ticket: &Ticket, login: &Login) -> Going {
         let seat = &request.seat;
-        match seat.pool.flights.board(seat.school, ticket, login) {
-            Board::First(flight) => match seat.pool.room.enter(seat.school, ticket).await {
+        let (line, _) = seat.line(ticket);
+        match seat.pool.flights.board(line, ticket, login) {
+            Board::First(flight) => match self.take_slot(seat, ticket).await {
                 Ok(slot) => Going::In(flight, slot),
                 Err(refusal) => Going::Refused(refusal),
             },
@@ -112,6 +116,16 @@ impl Gateway {
             },
             Board::Taken => Going::Refused(Refusal::Used),
         }
+    }
+
+    /// Waits for a slot with a turn that has come.
+    async fn take_slot(&self, seat: &Seat, ticket: &Ticket) -> std::result::Result<Slot, Refusal> {
+        let room = &seat.pool.room;
+        let slot = room.enter(seat.line(ticket).0, ticket).await?;
+        if ticket.staff {
+            self.metrics.staff(&seat.pool.name, Staff::Admitted);
+        }
+        Ok(slot)
     }
 
     /// Takes a turn; holds the request if the turn comes soon, else seals the login.
@@ -124,7 +138,7 @@ impl Gateway {
     ) -> Result<bool> {
         let seat = &request.seat;
         let room = &seat.pool.room;
-        let Some(held) = self.join(request).await else {
+        let Some(held) = self.join(request, jar).await else {
             return Message::UnknownHost
                 .reply(request.language, None)
                 .send(session)
@@ -135,7 +149,7 @@ impl Gateway {
         let soon = !seat.pool.backends.down() && room.soon(held.ticket.turn, patience);
         if soon
             && room.hold(held.ticket.turn, patience).await
-            && let Ok(slot) = room.enter(seat.school, &held.ticket).await
+            && let Ok(slot) = self.take_slot(seat, &held.ticket).await
         {
             self.metrics.admitted(&seat.pool.name, Outcome::Held);
             return self.let_in(session, request, jar, slot, None, login).await;
@@ -153,7 +167,7 @@ impl Gateway {
         jar: &Jar,
         login: &Login,
     ) -> Result<bool> {
-        match self.join(request).await {
+        match self.join(request, jar).await {
             Some(held) => self.send_to_wait(session, request, jar, &held, login).await,
             None => {
                 Message::UnknownHost
@@ -164,16 +178,19 @@ impl Gateway {
         }
     }
 
-    /// Takes the next turn of the request's school; `None` only if the room does not know it.
-    async fn join(&self, request: &Request) -> Option<Held> {
+    /// Takes the next turn of the request's school, or for its staff a sooner one of theirs;
+    /// `None` only if the room does not know the school.
+    async fn join(&self, request: &Request, jar: &Jar) -> Option<Held> {
         let seat = &request.seat;
-        let (turn, epoch) = seat.pool.room.join(seat.school).await?;
+        let line = self.line(request, jar);
+        let (turn, epoch) = seat.pool.room.join(line).await?;
         let ticket = Ticket {
             room: seat.pool.room.key,
             school: seat.key,
             turn,
             issued: wall(),
             epoch,
+            staff: line != seat.school,
         };
         Some(Held {
             text: ticket.encode(&self.keys),
@@ -258,8 +275,12 @@ impl Gateway {
         held: &Held,
     ) -> Result<bool> {
         let room = &request.seat.pool.room;
-        if room.redeem(request.seat.school, &held.ticket).is_err() {
+        let (line, _) = request.seat.line(&held.ticket);
+        if room.redeem(line, &held.ticket).is_err() {
             return Reply::see_other("/_einlass/wait").send(session).await;
+        }
+        if held.ticket.staff {
+            self.metrics.staff(&request.seat.pool.name, Staff::Admitted);
         }
         let baker = request.baker();
         let cookies = std::iter::once(self.fresh_pass(request)).chain(baker.delete_place(jar));
@@ -333,11 +354,14 @@ impl Gateway {
         let fields = fields.into_iter().filter_map(|value| value.to_str().ok());
         let mut texts = fields.chain(jar.all(cookies::TICKET)).peekable();
         texts.peek()?;
-        let Seat { pool, key, .. } = &request.seat;
+        let Seat {
+            pool, key, staff, ..
+        } = &request.seat;
         let lifetime = pool.limits.ticket_lifetime;
         let decode = |text| Ticket::decode(&self.keys, text, pool.room.key, *key, wall(), lifetime);
         let held = texts.find_map(|text| {
-            let ticket = decode(text)?;
+            // Where staff have no line any more nobody knows where such a turn stands.
+            let ticket = decode(text).filter(|t| !t.staff || staff.is_some())?;
             let text = text.to_owned();
             Some(Held { ticket, text })
         });

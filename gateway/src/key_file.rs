@@ -20,6 +20,14 @@ pub enum KeyFileError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// There is no key file yet.
+    #[error(
+        "{path}: there are no keys yet; start the gateway once, or copy the keys of another here"
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file holds no keys.
     #[error("{path}: {source}")]
     Content {
@@ -42,23 +50,27 @@ pub(crate) fn load(directory: &Path) -> Result<Keyring, KeyFileError> {
         .mode(0o700)
         .create(directory)
         .map_err(io)?;
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let text = Keyring::text(1, &random::bytes());
-            write(&path, &text).map_err(io)?;
-            text
-        }
-        Err(error) => return Err(io(error)),
-    };
+    if !path.try_exists().map_err(io)? {
+        write(&path, &Keyring::text(1, &random::bytes())).map_err(io)?;
+    }
     let mode = std::fs::metadata(&path).map_err(io)?.permissions().mode();
     if mode & 0o077 != 0 {
         tracing::warn!(path = %path.display(), mode = format!("{:o}", mode & 0o777), "Others may read the key file, and who reads it can forge places: chmod 600");
     }
-    Keyring::parse(&text).map_err(|source| KeyFileError::Content {
-        path: path.clone(),
-        source,
-    })
+    read(directory)
+}
+
+/// Reads the keys of a gateway that has been started once. To make them is the gateway's, whose user
+/// must be able to read them.
+pub(crate) fn read(directory: &Path) -> Result<Keyring, KeyFileError> {
+    let path = directory.join("keys");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Keyring::parse(&text).map_err(|source| KeyFileError::Content { path, source }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(KeyFileError::Missing { path })
+        }
+        Err(source) => Err(KeyFileError::Io { path, source }),
+    }
 }
 
 /// Writes the file whole or not at all: half a key, on a full disk, would stop every later start.

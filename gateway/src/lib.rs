@@ -3,6 +3,7 @@
 //! A request enters at the [`edge`], `proxy` finds its school and phase by phase decides what it
 //! is, `gate` lets a login in or takes it to its `room`, `login` performs it at a backend, and
 //! `pages` tell the pupil what happens. [`run`] puts it all together; [`simulate`] rehearses it.
+//! A school's staff come in sooner with a link from [`staff_pass`].
 
 mod backends;
 mod clock;
@@ -27,6 +28,8 @@ pub mod run;
 mod sealed;
 pub mod simulate;
 mod site;
+mod staff;
+pub mod staff_pass;
 mod standing;
 mod store;
 mod verdict;

@@ -34,6 +34,8 @@ enum Command {
     },
     /// Plays a morning in virtual time: what would happen at eight with this configuration.
     Simulate(einlass::simulate::Arguments),
+    /// Prints a link with which a school's staff wait in a line of their own.
+    StaffPass(einlass::staff_pass::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +65,17 @@ fn main() -> ExitCode {
             }
             Err(mistakes) => {
                 eprintln!("{mistakes}");
+                ExitCode::FAILURE
+            }
+        },
+        Command::StaffPass(arguments) => match einlass::staff_pass::make(&arguments) {
+            Ok(link) => {
+                eprintln!("for the staff of {}, until {}", link.host, link.expires);
+                println!("{}", link.address);
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("{error}");
                 ExitCode::FAILURE
             }
         },

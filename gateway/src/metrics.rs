@@ -25,6 +25,25 @@ pub(crate) enum Outcome {
     Queued,
 }
 
+/// What happens with staff passes. Nobody is told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Staff {
+    /// A place in the line of a school's staff.
+    Placed,
+    /// A place among the pupils, with a good pass: it came no later.
+    Ordinary,
+    /// Let in by a place among the staff.
+    Admitted,
+    /// A pass that gains nothing: forged, another school's, or expired.
+    Refused,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolStaff {
+    pool: String,
+    event: Staff,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Pool {
     pool: String,
@@ -77,9 +96,11 @@ pub(crate) struct Metrics {
     logins: Family<PoolAnswer, Counter>,
     classes: Family<PoolClass, Counter>,
     bad_tickets: Family<Pool, Counter>,
+    staff: Family<PoolStaff, Counter>,
     unknown_hosts: Counter,
     state_errors: Counter,
     waiting: Family<Pool, Gauge>,
+    staff_waiting: Family<Pool, Gauge>,
     buffered: Family<Pool, Gauge>,
     in_flight: Family<Pool, Gauge>,
     cap: Family<Pool, Gauge>,
@@ -185,9 +206,14 @@ impl Metrics {
                 "bad_tickets",
                 "Tickets not believed: forged, foreign or expired"
             ),
+            staff: register!("staff_events", "What happened with staff passes"),
             unknown_hosts: register!("unknown_hosts", "Requests for a host of no school"),
             state_errors: register!("state_file_errors", "Failed writes of the state file"),
             waiting: register!("waiting_pupils", "Pupils waiting in the room"),
+            staff_waiting: register!(
+                "waiting_staff",
+                "Of the pupils waiting, those in the lines of staff"
+            ),
             buffered: register!("buffered_logins", "Released logins waiting for a slot"),
             in_flight: register!("in_flight_logins", "Logins in flight at the pool"),
             cap: register!("in_flight_cap_logins", "Logins that may be in flight"),
@@ -244,6 +270,11 @@ impl Metrics {
         self.bad_tickets.get_or_create(&Pool::of(pool)).inc();
     }
 
+    pub(crate) fn staff(&self, pool: &str, event: Staff) {
+        let pool = pool.to_owned();
+        self.staff.get_or_create(&PoolStaff { pool, event }).inc();
+    }
+
     pub(crate) fn unknown_host(&self) {
         self.unknown_hosts.inc();
     }
@@ -262,6 +293,7 @@ impl Metrics {
                 family.get_or_create(&label).set(value);
             };
             set(&self.waiting, gauges.waiting);
+            set(&self.staff_waiting, gauges.staff);
             set(&self.buffered, gauges.buffered as u64);
             set(&self.in_flight, gauges.in_flight.into());
             set(&self.cap, gauges.cap.into());

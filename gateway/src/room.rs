@@ -81,6 +81,16 @@ impl LiveRoom {
         (straight == Straight::Go).then(|| Slot::new(self, None))
     }
 
+    /// The line in which somebody of a school's staff comes in soonest.
+    pub(crate) fn soonest(&self, school: SchoolIndex) -> SchoolIndex {
+        self.lock().room().soonest(school)
+    }
+
+    /// Whether the next of a school's staff comes before this turn.
+    pub(crate) fn staff_before(&self, school: SchoolIndex, turn: Turn) -> bool {
+        self.lock().room().staff_before(school, turn)
+    }
+
     /// The next turn of a school, as a ticket without its school's key.
     pub(crate) async fn join(&self, school: SchoolIndex) -> Option<(Turn, u32)> {
         if !self.in_fleet {
@@ -272,6 +282,7 @@ impl LiveRoom {
         let (in_flight, cap) = gatekeeper.in_flight();
         Gauges {
             waiting: gatekeeper.waiting(),
+            staff: gatekeeper.room().staff_waiting(),
             buffered: gatekeeper.buffered(),
             in_flight,
             cap,
@@ -445,6 +456,8 @@ fn counted(batch: &[Joiner]) -> Vec<(SchoolIndex, u32)> {
 /// Numbers for the desk.
 pub(crate) struct Gauges {
     pub(crate) waiting: u64,
+    /// Of them in the lines of staff.
+    pub(crate) staff: u64,
     pub(crate) buffered: usize,
     pub(crate) in_flight: u32,
     pub(crate) cap: u32,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use einlass_admission::{
     Adaptive, Bounds, Fixed, Gatekeeper, Membership, Pacer, Room, SchoolIndex, SchoolKey, Settings,
-    Step, Weight,
+    StaffShare, Step, Ticket, Weight,
     ledger::MemberId,
     state::{RoomState, State},
 };
@@ -47,6 +47,16 @@ pub(crate) struct Seat {
     pub(crate) school: SchoolIndex,
     pub(crate) key: SchoolKey,
     pub(crate) step: Step,
+    /// The line of its staff, and what a place in it costs.
+    pub(crate) staff: Option<(SchoolIndex, Step)>,
+}
+
+impl Seat {
+    /// The line a ticket stands in, and what a place in it costs: the pupils' or the staff's.
+    pub(crate) fn line(&self, ticket: &Ticket) -> (SchoolIndex, Step) {
+        let staff = self.staff.filter(|_| ticket.staff);
+        staff.unwrap_or((self.school, self.step))
+    }
 }
 
 /// Everything a request can belong to.
@@ -82,7 +92,10 @@ impl Site {
                     ))
                 })
                 .collect();
-            let room = Room::new(schools.iter().map(|(key, weight, _)| (*key, *weight)));
+            let mut room = Room::new(schools.iter().map(|(key, weight, _)| (*key, *weight)));
+            if let Some(share) = StaffShare::new(pool.admission.staff_share) {
+                room = room.with_staff(share);
+            }
             let settings = Settings {
                 closed: pool.admission.mode == Mode::Closed,
                 page_gate: !pool.gate.page.is_empty(),
@@ -109,6 +122,7 @@ impl Site {
             let index: Vec<_> = schools
                 .iter()
                 .filter_map(|(key, ..)| gatekeeper.room().index(*key))
+                .map(|school| (school, gatekeeper.room().staff(school)))
                 .collect();
             let live = Arc::new(Pool {
                 room: LiveRoom::new(&pool.name, clock, gatekeeper),
@@ -127,12 +141,13 @@ impl Site {
                 affinity: pool.affinity,
                 name: pool.name,
             });
-            for ((key, weight, host), school) in schools.into_iter().zip(index) {
+            for ((key, weight, host), (school, staff)) in schools.into_iter().zip(index) {
                 let seat = Seat {
                     pool: Arc::clone(&live),
                     school,
                     key,
                     step: weight.step(),
+                    staff,
                 };
                 hosts.push((host.clone(), seat));
             }

@@ -11,7 +11,7 @@ use crate::site::Seat;
 #[derive(Debug, Serialize)]
 pub(crate) struct TurnBody {
     pub(crate) state: State,
-    /// Pupils of the own school who go first.
+    /// Pupils, or staff, of the own school who go first.
     pub(crate) ahead: u64,
     pub(crate) eta_seconds: Option<EtaBody>,
     /// To a tenth, so that the spread of the polls survives.
@@ -19,6 +19,9 @@ pub(crate) struct TurnBody {
     /// When the place was taken, RFC 3339.
     pub(crate) since: Option<String>,
     pub(crate) message: Option<&'static str>,
+    /// The place is in the line of staff; for the page.
+    #[serde(skip)]
+    pub(crate) staff: bool,
 }
 
 /// The contract's states.
@@ -50,15 +53,15 @@ impl TurnBody {
     /// for a ticket newer than the room's last picture, which may teach the room something.
     pub(crate) fn of(seat: &Seat, ticket: &Ticket, language: Language) -> Self {
         let room = &seat.pool.room;
-        room.observe(seat.school, ticket.turn);
-        let standing =
-            room.view()
-                .standing(room.serving(), ticket.turn, seat.step, random::fraction());
+        let (line, step) = seat.line(ticket);
+        room.observe(line, ticket.turn);
+        let standing = room
+            .view()
+            .standing(room.serving(), ticket.turn, step, random::fraction());
         let (state, ahead, eta, poll_after) = match standing {
             // Reloading while the login is under way joins it.
             Standing::Ready
-                if room.is_used(seat.school, ticket)
-                    && !seat.pool.flights.has(seat.school, ticket) =>
+                if room.is_used(line, ticket) && !seat.pool.flights.has(line, ticket) =>
             {
                 return Self::none(language);
             }
@@ -100,6 +103,7 @@ impl TurnBody {
                 State::Closed => Some(texts.closed),
                 _ => None,
             },
+            staff: ticket.staff,
         }
     }
 
@@ -122,6 +126,7 @@ impl TurnBody {
             poll_after_seconds: 30.0,
             since: None,
             message: Some(language.texts().none),
+            staff: false,
         }
     }
 }

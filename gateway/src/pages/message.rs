@@ -16,6 +16,9 @@ pub(crate) enum Message {
     TooLarge,
     BadRequest,
     NotFound,
+    StaffUnknown,
+    StaffForeign,
+    StaffExpired,
 }
 
 #[derive(Template)]
@@ -36,6 +39,8 @@ impl Message {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::StaffUnknown | Self::StaffForeign => StatusCode::FORBIDDEN,
+            Self::StaffExpired => StatusCode::GONE,
         }
     }
 
@@ -49,6 +54,9 @@ impl Message {
             Self::TooLarge => texts.too_large,
             Self::BadRequest => texts.bad_request,
             Self::NotFound => texts.not_found,
+            Self::StaffUnknown => texts.staff_unknown,
+            Self::StaffForeign => texts.staff_foreign,
+            Self::StaffExpired => texts.staff_expired,
         };
         let page = Page {
             texts,

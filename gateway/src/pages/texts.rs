@@ -7,6 +7,7 @@ pub(crate) struct Texts {
     pub(crate) lead: &'static str,
     pub(crate) keep: &'static str,
     pub(crate) place: &'static str,
+    pub(crate) place_staff: &'static str,
     pub(crate) next: &'static str,
     pub(crate) one_ahead: &'static str,
     pub(crate) many_ahead: &'static str,
@@ -31,6 +32,9 @@ pub(crate) struct Texts {
     pub(crate) too_large: (&'static str, &'static str),
     pub(crate) bad_request: (&'static str, &'static str),
     pub(crate) not_found: (&'static str, &'static str),
+    pub(crate) staff_unknown: (&'static str, &'static str),
+    pub(crate) staff_foreign: (&'static str, &'static str),
+    pub(crate) staff_expired: (&'static str, &'static str),
 }
 
 pub(crate) const GERMAN: Texts = Texts {
@@ -39,6 +43,7 @@ pub(crate) const GERMAN: Texts = Texts {
     lead: "Gerade melden sich sehr viele gleichzeitig an. Damit es für alle klappt, geht es der Reihe nach.",
     keep: "Dein Platz ist dir sicher. Du musst nichts tun und das Passwort nicht noch einmal eingeben. Neu laden bringt dich weder vor noch zurück.",
     place: "Vor dir in deiner Schule",
+    place_staff: "Vor dir unter den Lehrkräften deiner Schule",
     next: "niemand, du bist als Nächstes dran",
     one_ahead: "1 Person",
     many_ahead: "{n} Personen",
@@ -78,6 +83,18 @@ pub(crate) const GERMAN: Texts = Texts {
         "Die Anfrage war nicht vollständig. Bitte geh zurück und versuche es noch einmal.",
     ),
     not_found: ("Hier ist nichts", "Diese Seite gibt es nicht."),
+    staff_unknown: (
+        "Dieser Link für Lehrkräfte gilt nicht",
+        "Vielleicht wurde er nicht vollständig kopiert, oder er wurde ersetzt. Bitten Sie Ihre Schule um den aktuellen Link. Anmelden können Sie sich auch ohne ihn.",
+    ),
+    staff_foreign: (
+        "Dieser Link gehört zu einer anderen Schule",
+        "Er gilt nur unter der Adresse der Schule, für die er gemacht wurde. Anmelden können Sie sich auch ohne ihn.",
+    ),
+    staff_expired: (
+        "Dieser Link für Lehrkräfte ist abgelaufen",
+        "Bitten Sie Ihre Schule um einen neuen. Anmelden können Sie sich auch ohne ihn.",
+    ),
 };
 
 pub(crate) const ENGLISH: Texts = Texts {
@@ -86,6 +103,7 @@ pub(crate) const ENGLISH: Texts = Texts {
     lead: "Very many people are logging in right now. So that it works for everybody, we go in order.",
     keep: "Your place is safe. There is nothing you need to do, and you will not have to type your password again. Reloading moves you neither forward nor back.",
     place: "Ahead of you at your school",
+    place_staff: "Ahead of you among your school's staff",
     next: "nobody, you are next",
     one_ahead: "1 person",
     many_ahead: "{n} people",
@@ -125,6 +143,18 @@ pub(crate) const ENGLISH: Texts = Texts {
         "The request was not complete. Please go back and try again.",
     ),
     not_found: ("There is nothing here", "This page does not exist."),
+    staff_unknown: (
+        "This link for staff is not valid",
+        "Perhaps it was not copied completely, or it has been replaced. Please ask your school for the current one. You can log in without it too.",
+    ),
+    staff_foreign: (
+        "This link belongs to another school",
+        "It is good only at the address of the school it was made for. You can log in without it too.",
+    ),
+    staff_expired: (
+        "This link for staff has expired",
+        "Please ask your school for a new one. You can log in without it too.",
+    ),
 };
 
 impl Texts {

@@ -23,6 +23,7 @@ pub(crate) struct WaitPage<'a> {
     words: String,
     nonce: String,
     title: &'a str,
+    place: &'a str,
     ahead: String,
     wait: String,
     message: &'a str,
@@ -45,6 +46,11 @@ impl<'a> WaitPage<'a> {
                 State::Ready => texts.ready_title,
                 State::None => texts.none_title,
                 _ => texts.title,
+            },
+            place: if turn.staff {
+                texts.place_staff
+            } else {
+                texts.place
             },
             ahead: texts.ahead(turn.ahead),
             wait: texts.wait(turn.eta_seconds.map(|eta| (eta.low, eta.high))),

@@ -99,6 +99,7 @@ async fn reserved(
                 .send(session)
                 .await
         }
+        "staff" if read => gateway.staff_link(session, request).await,
         "enter" if method == Method::POST => gate::enter(gateway, session, request).await,
         "enter" if read => Reply::see_other("/_einlass/wait").send(session).await,
         _ => {
