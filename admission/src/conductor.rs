@@ -198,6 +198,8 @@ impl Conductor {
             members: 0,
             memory: self.pacer.memory(),
             typing: self.typing.outstanding(now),
+            // Whoever publishes fills it in.
+            promise: self.heard.promise,
         }
     }
 

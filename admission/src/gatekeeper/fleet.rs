@@ -12,6 +12,7 @@ use super::company::Company;
 use super::{Buffered, Door, Gatekeeper, Grant};
 use crate::buffer::WaiterId;
 use crate::conductor::{Scene, part};
+use crate::forecast::Word;
 use crate::ledger::{
     Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, MemberId, Merge, Notice,
     Publish, Report, Seen, TicketKey,
@@ -356,6 +357,13 @@ impl<W> Gatekeeper<W> {
             Some(f) => self.conductor.pace_shown().map(|pace| pace / f.portion),
             None => self.conductor.pace_shown(),
         }
+    }
+
+    /// What another gateway promises, if it conducts the room.
+    pub(super) fn heard_promise(&self) -> Option<Word> {
+        let fleet = self.fleet.as_ref()?;
+        let follows = matches!(fleet.mode, Mode::Shared | Mode::Recovering) && !fleet.pacer;
+        follows.then_some(fleet.notice.promise)
     }
 
     /// How fast the room was called when the ledger was last heard of, at least as fast as the
@@ -854,6 +862,7 @@ impl<W> Gatekeeper<W> {
             cap,
             notice: Notice {
                 members: u32::try_from(conduct.members.len()).unwrap_or(u32::MAX),
+                promise: self.forecast.word(now),
                 ..self.conductor.notice(now)
             },
             shares: fleet.shares.divide(now, cap, &wants),
