@@ -17,7 +17,9 @@ const POLLS_UNKNOWN: f64 = 20_000.0;
 /// The longest.
 const POLL_MAX: f64 = 30.0;
 /// Who is called at once is in after so long at least, in seconds: the browser has to notice.
-const EARLIEST: f64 = 0.5;
+const EARLIEST: f64 = 0.7;
+/// By so much of itself the excess of those let in already may be wrong.
+const EXCESS_DOUBT: f64 = 0.3;
 /// While nobody is let in, in seconds.
 const SHUT_POLL: f64 = 10.0;
 
@@ -131,13 +133,15 @@ impl View {
         let pace = self.outlook.pace.filter(|_| self.settled)?;
         let seconds = self.curve.ahead(turn) / pace;
         let (low, likely, high) = self.outlook.bands.at(seconds);
+        let excess = self.outlook.excess;
+        let doubt = excess.abs() * EXCESS_DOUBT;
         // The buffer in front of the slots holds a second of work, but at least one pupil.
         let buffer = (1.0 / pace).max(1.0);
         Some(Eta {
-            low: (seconds * low + EARLIEST).floor() as u64,
+            low: ((seconds * low + excess - doubt).max(0.0) + EARLIEST).floor() as u64,
             // Half a second for the browser to notice.
-            likely: (seconds * likely + buffer + 0.5).ceil() as u64,
-            high: (seconds * high + 2.0 * buffer + 1.0).ceil() as u64,
+            likely: ((seconds * likely + excess).max(0.0) + buffer + 0.5).ceil() as u64,
+            high: ((seconds * high + excess + doubt).max(0.0) + buffer + 1.2).ceil() as u64,
         })
     }
 }

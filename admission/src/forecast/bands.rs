@@ -61,7 +61,7 @@ impl Default for Bands {
     /// What simulated mornings have shown, until there is something better to go by.
     fn default() -> Self {
         let band = Band {
-            low: 0.8,
+            low: 0.82,
             likely: 1.02,
             high: 1.2,
         };

@@ -24,12 +24,18 @@ use crate::turn::{Serving, Turn};
 use crate::view::Door;
 
 pub use bands::Bands;
-use pace::Pace;
-use probes::Probes;
+use pace::{Pace, Speed};
 pub use probes::Scores;
+use probes::{Left, Probes};
 
 /// How often the forecast moves on.
 const STEP: Duration = Duration::from_millis(250);
+/// What is let in already and not done is usually so many seconds of work: the buffer, and those
+/// on the way to it.
+const PIPE: f64 = 1.5;
+/// More of it than that is smoothed with this time constant and believed up to so much, in seconds.
+const EXCESS_TIME: f64 = 1.0;
+const MOST_EXCESS: f64 = 30.0;
 /// A reason is shown for so long: every browser that waits asks within it, hidden tabs too.
 const SHOWN: Duration = Duration::from_secs(90);
 
@@ -71,6 +77,9 @@ pub struct Word {
     /// The pace that is promised, in pupils per second.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<f64>,
+    /// By how many seconds of work more than usual are let in already.
+    #[serde(rename = "x", default)]
+    pub excess: f64,
     /// Why it was last taken back, and how many seconds ago.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<(Reason, f64)>,
@@ -81,6 +90,9 @@ pub struct Word {
 pub struct Outlook {
     /// The pace that is promised, in pupils per second; `None` while unknown.
     pub pace: Option<f64>,
+    /// By how many seconds of work more than usual are let in already: so much longer it takes until
+    /// the room is called further; less than 0 if there are fewer.
+    pub excess: f64,
     /// How far the real wait may be from what follows from it.
     pub bands: Bands,
     /// Why it takes longer than whoever came before this was told, and how long ago that began.
@@ -92,6 +104,12 @@ pub struct Outlook {
 pub(crate) struct Sight {
     /// Believed capacity of the whole pool, logins per second.
     pub(crate) capacity: Option<f64>,
+    /// The share of the called who come, if known.
+    pub(crate) show_rate: Option<f64>,
+    /// Pupils who are let in already or as good as: in the buffer, called and on the way, typing.
+    pub(crate) owed: f64,
+    /// For how long those who have a gated page type, in seconds; 0 if the login is the gate.
+    pub(crate) lead: f64,
     /// Whether that is known for sure; until then nobody is told a time.
     pub(crate) settled: bool,
     /// Whether anybody is let in.
@@ -110,6 +128,7 @@ pub(crate) struct Forecast {
     probes: Probes,
     door: Door,
     reason: Option<(Reason, Duration)>,
+    excess: f64,
     outlook: Outlook,
 }
 
@@ -123,6 +142,7 @@ impl Default for Forecast {
             probes: Probes::default(),
             door: Door::Open,
             reason: None,
+            excess: 0.0,
             outlook: Outlook::default(),
         }
     }
@@ -153,14 +173,26 @@ impl Forecast {
             self.pace.stop();
             self.probes.drop_all();
         } else if waiting > 0.0 {
-            let reason = self.pace.step(now, dt, released, sight.capacity);
+            let speed = Speed {
+                called: released,
+                capacity: sight.capacity,
+                show_rate: sight.show_rate,
+            };
+            let reason = self.pace.step(now, dt, &speed);
             if let (Some(reason), None) = (reason, sight.heard) {
                 self.say(now, reason);
             }
         } else {
             self.pace.idle();
         }
+        let usual = PIPE + sight.lead;
+        let excess = self
+            .pace
+            .capacity()
+            .map_or(0.0, |c| (sight.owed / c - usual).clamp(-usual, MOST_EXCESS));
+        self.excess += (dt.as_secs_f64() / EXCESS_TIME).min(1.0) * (excess - self.excess);
         if let Some(word) = sight.heard {
+            self.excess = word.excess.clamp(-MOST_EXCESS, MOST_EXCESS);
             self.pace.hear(word.pace);
             self.reason = word.reason.map(|(reason, ago)| {
                 let ago = Duration::try_from_secs_f64(ago).unwrap_or_default();
@@ -171,6 +203,7 @@ impl Forecast {
         let shown = |at: Duration| now.saturating_sub(at) < SHOWN;
         self.outlook = Outlook {
             pace: self.pace.promised(),
+            excess: self.excess,
             bands: self.bands,
             reason: self
                 .reason
@@ -182,16 +215,16 @@ impl Forecast {
     /// Scores the forecasts that are decided, and notes new ones.
     fn look(&mut self, now: Duration, serving: Serving, settled: bool) {
         let pace = self.pace.promised();
-        self.probes.score(
-            now,
-            serving,
-            &self.curve,
+        let left = Left {
+            curve: &self.curve,
             pace,
-            self.reason,
-            &mut self.bands,
-        );
+            excess: self.excess,
+            reason: self.reason,
+        };
+        self.probes.score(now, serving, &left, &mut self.bands);
         if let Some(pace) = pace.filter(|_| settled && self.door == Door::Open) {
-            self.probes.note(now, &self.curve, pace, &self.bands);
+            let (excess, bands) = (self.excess, &self.bands);
+            self.probes.note(now, &self.curve, pace, excess, bands);
         }
     }
 
@@ -208,6 +241,7 @@ impl Forecast {
     pub(crate) fn word(&self, now: Duration) -> Word {
         Word {
             pace: self.pace.promised(),
+            excess: self.excess,
             reason: self
                 .reason
                 .filter(|(_, at)| now.saturating_sub(*at) < SHOWN)

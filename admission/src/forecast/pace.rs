@@ -4,37 +4,59 @@ use std::time::Duration;
 
 use super::Reason;
 
-/// Time constants of what is measured, in seconds; and in pupils, for a pool so slow that single
-/// ones would shake it.
-const CAPACITY_TIME: (f64, f64) = (5.0, 20.0);
-const RELEASE_TIME: (f64, f64) = (10.0, 30.0);
-/// A capacity that differs so much from its average has changed, and the average starts anew.
+/// Time constants of what is measured, in seconds; of the capacity also in pupils, for a pool so
+/// slow that single ones would shake it.
+const CAPACITY_TIME: (f64, f64) = (8.0, 20.0);
+const SHOW_TIME: f64 = 8.0;
+const CALLED_TIME: f64 = 40.0;
+/// A capacity that stays away from its average by so much has changed, and the average starts anew
+/// there: after so many seconds if it fell, and if it rose. Short of that it counts as no more than
+/// so much away.
 const CHANGED: f64 = 0.2;
-/// While a crowd begins, the pipe is filled faster than it is emptied: that is no pace, in seconds.
-const FILLING: Duration = Duration::from_secs(3);
-/// The pace promised is a little below the one measured.
-const MARGIN: f64 = 0.98;
+const FELL: Duration = Duration::from_millis(1_500);
+const ROSE: Duration = Duration::from_secs(3);
+/// While a crowd begins, the pipe is filled faster than it is emptied: that is no pace.
+const FILLING: Duration = Duration::from_secs(5);
+/// Pupils called per pupil who can be let in, in the long run: fewer if logins are repeated.
+const CALLED: (f64, f64) = (0.75, 1.1);
+/// Fewer of the called than this never come: whoever believes that is wrong about something else.
+const LEAST_SHOW: f64 = 0.05;
+/// The pace promised is a little below the one measured, and at first, when that is little more than
+/// a guess, well below.
+const MARGIN: f64 = 0.97;
+const MARGIN_AT_FIRST: f64 = 0.88;
 /// It follows a faster room with this time constant, in seconds.
 const RISE_TIME: f64 = 5.0;
 /// It is held while the room is slower by less than this, or not for so long: in seconds, and in
 /// pupils.
-const HELD: f64 = 0.1;
-const HELD_TIME: (f64, f64) = (1.5, 10.0);
+const HELD: f64 = 0.12;
+const HELD_TIME: (f64, f64) = (1.0, 10.0);
 /// Longer gaps between two steps (a stopped process) are no measurement, in seconds.
 const LONGEST_STEP: f64 = 1.0;
 
+/// What is seen of the room's speed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Speed {
+    /// Pupils called since the step before.
+    pub(super) called: f64,
+    /// Believed capacity, logins per second.
+    pub(super) capacity: Option<f64>,
+    /// The share of the called who come, if known.
+    pub(super) show_rate: Option<f64>,
+}
+
 /// How fast the room is called, in pupils per second over the whole room.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Pace {
     /// Since when somebody waits without a break.
     crowded: Option<Duration>,
-    /// The believed capacity, smoothed but for its jumps.
+    /// The believed capacity, smoothed.
     capacity: Option<f64>,
-    /// Pupils called per login of that capacity, an average in which the time before the first step
-    /// counts as 0.
+    /// Since when it is far from its average, and on which side: above?
+    away: Option<(Duration, bool)>,
+    show_rate: f64,
+    /// Pupils called over those that capacity and show rate account for, smoothed.
     called: f64,
-    /// The share of that average that is not such time.
-    seen: f64,
     promised: Option<f64>,
     /// The capacity that the promise rests on.
     basis: f64,
@@ -42,54 +64,82 @@ pub(super) struct Pace {
     slower: Option<Duration>,
 }
 
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            crowded: None,
+            capacity: None,
+            away: None,
+            show_rate: 1.0,
+            called: 1.0,
+            promised: None,
+            basis: 0.0,
+            slower: None,
+        }
+    }
+}
+
 impl Pace {
-    /// So many were called since the last step. The reason, if the promise is taken back.
-    pub(super) fn step(
-        &mut self,
-        now: Duration,
-        dt: Duration,
-        called: f64,
-        believed: Option<f64>,
-    ) -> Option<Reason> {
-        let believed = believed.filter(|c| *c > 0.001)?;
-        let dt = dt.as_secs_f64();
+    /// Looks at the room after `dt`. The reason, if the promise is taken back.
+    pub(super) fn step(&mut self, now: Duration, dt: Duration, speed: &Speed) -> Option<Reason> {
+        let believed = speed.capacity.filter(|c| *c > 0.001)?;
+        let dt = dt.as_secs_f64().min(LONGEST_STEP);
         let since = *self.crowded.get_or_insert(now);
-        let capacity = self.capacity.unwrap_or(believed);
-        let capacity = if (believed / capacity - 1.0).abs() > CHANGED {
+        let capacity = self.smooth(now, dt, believed);
+        if let Some(shows) = speed.show_rate {
+            let shows = shows.clamp(LEAST_SHOW, 1.0);
+            self.show_rate += (dt / SHOW_TIME).min(1.0) * (shows - self.show_rate);
+        }
+        let expected = capacity / self.show_rate;
+        if now.saturating_sub(since) >= FILLING && dt > 0.0 && dt < LONGEST_STEP {
+            let weight = dt / CALLED_TIME;
+            self.called += weight * (speed.called / dt / expected - self.called);
+        }
+        let pace = expected * self.called.clamp(CALLED.0, CALLED.1) * MARGIN;
+        self.promise(now, dt, pace, capacity)
+    }
+
+    /// The capacity without what is over in a moment: while the pacer looks around, it believes
+    /// this and that.
+    fn smooth(&mut self, now: Duration, dt: f64, believed: f64) -> f64 {
+        let average = *self.capacity.get_or_insert(believed);
+        let above = believed > average * (1.0 + CHANGED);
+        if !above && believed >= average * (1.0 - CHANGED) {
+            self.away = None;
+        } else if self.away.is_none_or(|(_, side)| side != above) {
+            self.away = Some((now, above));
+        }
+        let patience = if above { ROSE } else { FELL };
+        let changed = |(since, _)| now.saturating_sub(since) >= patience;
+        let capacity = if self.away.is_some_and(changed) {
+            self.away = None;
             believed
         } else {
-            let time = CAPACITY_TIME.0.max(CAPACITY_TIME.1 / capacity);
-            capacity + (dt / time).min(1.0) * (believed - capacity)
+            let near = believed.clamp(average * (1.0 - CHANGED), average * (1.0 + CHANGED));
+            let time = CAPACITY_TIME.0.max(CAPACITY_TIME.1 / average);
+            average + (dt / time).min(1.0) * (near - average)
         };
         self.capacity = Some(capacity);
-        if now.saturating_sub(since) >= FILLING && dt > 0.0 && dt <= LONGEST_STEP {
-            let weight = (dt / RELEASE_TIME.0.max(RELEASE_TIME.1 / capacity)).min(1.0);
-            self.called += weight * (called / dt / capacity - self.called);
-            self.seen += weight * (1.0 - self.seen);
-        }
-        let pace = (self.called + 1.0 - self.seen) * capacity * MARGIN;
-        self.promise(now, dt, pace, capacity)
+        capacity
     }
 
     fn promise(&mut self, now: Duration, dt: f64, pace: f64, capacity: f64) -> Option<Reason> {
         let promised = *self.promised.get_or_insert_with(|| {
             self.basis = capacity;
-            pace
+            pace * MARGIN_AT_FIRST
         });
-        if pace >= promised {
-            self.slower = None;
-            let weight = 1.0 - (-dt / RISE_TIME).exp();
-            self.promised = Some(promised + weight * (pace - promised));
-            self.basis += weight * (capacity - self.basis);
-            return None;
-        }
         if pace >= promised * (1.0 - HELD) {
             self.slower = None;
+            if pace > promised {
+                let weight = 1.0 - (-dt / RISE_TIME).exp();
+                self.promised = Some(promised + weight * (pace - promised));
+                self.basis += weight * (capacity - self.basis);
+            }
             return None;
         }
         let since = *self.slower.get_or_insert(now);
-        let time = HELD_TIME.0.max(HELD_TIME.1 / pace.max(0.001)).min(20.0);
-        if now.saturating_sub(since).as_secs_f64() < time {
+        let patience = HELD_TIME.0.max(HELD_TIME.1 / pace.max(0.001)).min(20.0);
+        if now.saturating_sub(since).as_secs_f64() < patience {
             return None;
         }
         self.slower = None;
@@ -107,6 +157,7 @@ impl Pace {
     pub(super) fn idle(&mut self) {
         self.crowded = None;
         self.slower = None;
+        self.away = None;
     }
 
     /// Nobody is let in: afterwards all is new.
@@ -116,11 +167,17 @@ impl Pace {
 
     /// What another gateway promises.
     pub(super) fn hear(&mut self, pace: Option<f64>) {
+        let pace = pace.filter(|pace| pace.is_finite() && *pace > 0.0);
         if pace != self.promised {
-            self.promised = pace.filter(|p| p.is_finite() && *p > 0.0);
+            self.promised = pace;
             self.basis = self.capacity.unwrap_or(self.basis);
             self.slower = None;
         }
+    }
+
+    /// The capacity it rests on, logins per second.
+    pub(super) fn capacity(&self) -> Option<f64> {
+        self.capacity
     }
 
     /// The pace that is promised.

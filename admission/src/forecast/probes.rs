@@ -30,8 +30,8 @@ pub struct Scores {
     pub waited: f64,
     /// How far those were from the likely wait, in seconds, without their sign.
     pub error: f64,
-    /// Forecasts that became later by more than 5 s or a tenth, for a reason that was shown.
-    pub revised: u64,
+    /// Forecasts that became later by more than 5 s or a tenth, for a reason that was shown, in the order of [`Reason::ALL`].
+    pub revised: [u64; Reason::ALL.len()],
     /// And without one.
     pub revised_unexplained: u64,
 }
@@ -47,6 +47,14 @@ struct Probe {
     revised: bool,
 }
 
+/// What is known of the waits that are left.
+pub(super) struct Left<'a> {
+    pub(super) curve: &'a Curve,
+    pub(super) pace: Option<f64>,
+    pub(super) excess: f64,
+    pub(super) reason: Option<(Reason, Duration)>,
+}
+
 /// The forecasts under way.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Probes {
@@ -57,7 +65,14 @@ pub(super) struct Probes {
 
 impl Probes {
     /// Notes what is forecast just now, horizon by horizon.
-    pub(super) fn note(&mut self, now: Duration, curve: &Curve, pace: f64, bands: &Bands) {
+    pub(super) fn note(
+        &mut self,
+        now: Duration,
+        curve: &Curve,
+        pace: f64,
+        excess: f64,
+        bands: &Bands,
+    ) {
         let mut horizon = 1.0;
         for (line, noted) in self.lines.iter_mut().zip(&mut self.noted) {
             let spacing = f64::max(SPACING.0 * horizon, SPACING.1);
@@ -71,9 +86,9 @@ impl Probes {
                 line.push_back(Probe {
                     turn,
                     at: now,
-                    low: horizon * low,
-                    likely: horizon * likely,
-                    high: horizon * high,
+                    low: (horizon * low + excess).max(0.0),
+                    likely: (horizon * likely + excess).max(0.0),
+                    high: (horizon * high + excess).max(0.0),
                     late: false,
                     revised: false,
                 });
@@ -87,9 +102,7 @@ impl Probes {
         &mut self,
         now: Duration,
         serving: Serving,
-        curve: &Curve,
-        pace: Option<f64>,
-        reason: Option<(Reason, Duration)>,
+        sight: &Left<'_>,
         bands: &mut Bands,
     ) {
         let scores = &mut self.scores;
@@ -103,14 +116,17 @@ impl Probes {
                         bands.learn(now, horizon, Side::Above, true);
                     }
                     if !probe.revised
-                        && let Some(pace) = pace
+                        && let Some(pace) = sight.pace
                     {
-                        let left = curve.ahead(probe.turn) / pace;
+                        let left = sight.curve.ahead(probe.turn) / pace;
+                        let left = left * bands.at(left).1 + sight.excess;
                         let told = (probe.likely - waited).max(0.0);
-                        if left * bands.at(left).1 > told + LATER.0.max(LATER.1 * told) {
+                        if left > told + LATER.0.max(LATER.1 * told) {
                             probe.revised = true;
-                            match reason {
-                                Some((_, at)) if at >= probe.at => scores.revised += 1,
+                            match sight.reason {
+                                Some((why, at)) if at >= probe.at => {
+                                    scores.revised[why as usize] += 1;
+                                }
                                 _ => scores.revised_unexplained += 1,
                             }
                         }

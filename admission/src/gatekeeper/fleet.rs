@@ -159,6 +159,8 @@ pub(super) struct Fleet<W> {
     restored: Option<RoomState>,
     /// What the pacer remembers of the others.
     company: Company,
+    /// Pupils in the buffers of all gateways, as the pacer last heard.
+    buffered: u32,
     /// The fraction of a turn that is owed to the other gateways' pupils.
     turns_owed: f64,
     /// Pupils who may be called over the whole room; less than 0 if others have called more.
@@ -196,6 +198,7 @@ impl<W> Fleet<W> {
             merging: false,
             restored: None,
             company: Company::default(),
+            buffered: 0,
             turns_owed: 0.0,
             calls_allowed: 0.0,
         }
@@ -364,6 +367,15 @@ impl<W> Gatekeeper<W> {
         let fleet = self.fleet.as_ref()?;
         let follows = matches!(fleet.mode, Mode::Shared | Mode::Recovering) && !fleet.pacer;
         follows.then_some(fleet.notice.promise)
+    }
+
+    /// Pupils in the buffers that this gateway conducts for, and the part of the room that is.
+    pub(super) fn buffered_here(&self) -> (f64, f64) {
+        match &self.fleet {
+            Some(f) if f.mode == Mode::Shared && f.pacer => (f64::from(f.buffered), 1.0),
+            Some(f) => (self.buffered() as f64, f.portion),
+            None => (self.buffered() as f64, 1.0),
+        }
     }
 
     /// How fast the room was called when the ledger was last heard of, at least as fast as the
@@ -844,6 +856,7 @@ impl<W> Gatekeeper<W> {
             let pace = self.pace_before();
             let members = conduct.members.len();
             let fleet = self.fleet.as_mut()?;
+            fleet.buffered = buffered;
             let before = fleet.notice.members as usize;
             let pupils = fleet.company.bound(now, members, before, pace, pupils);
             serving = self.room.after(pupils).0;

@@ -347,8 +347,13 @@ impl<W> Gatekeeper<W> {
     pub fn tick(&mut self, now: Duration) -> Grant<W> {
         let grant = self.move_on(now);
         if self.forecast.is_due(now) {
+            let (buffered, part) = self.buffered_here();
+            let (owed, lead) = self.conductor.owed(now, buffered);
             let sight = Sight {
+                owed: owed / part,
+                lead,
                 capacity: self.conductor.capacity(),
+                show_rate: self.conductor.show_rate(now),
                 settled: self.conductor.settled(),
                 door: self.door(),
                 heard: self.heard_promise(),
