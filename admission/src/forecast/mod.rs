@@ -104,6 +104,8 @@ pub struct Outlook {
 pub(crate) struct Sight {
     /// Believed capacity of the whole pool, logins per second.
     pub(crate) capacity: Option<f64>,
+    /// A login under way for longer is lost; zero if nobody can say.
+    pub(crate) overdue: Duration,
     /// The share of the called who come, if known.
     pub(crate) show_rate: Option<f64>,
     /// Pupils who are let in already or as good as: in the buffer, called and on the way, typing.
@@ -176,6 +178,7 @@ impl Forecast {
             let speed = Speed {
                 called: released,
                 capacity: sight.capacity,
+                overdue: sight.overdue,
                 show_rate: sight.show_rate,
             };
             let reason = self.pace.step(now, dt, &speed);

@@ -10,7 +10,8 @@ const CAPACITY_TIME: (f64, f64) = (8.0, 20.0);
 const SHOW_TIME: f64 = 8.0;
 const CALLED_TIME: f64 = 40.0;
 /// A capacity that stays away from its average by so much has changed, and the average starts anew
-/// there: after so many seconds if it fell, and if it rose. Short of that it counts as no more than
+/// there: after so many seconds if it fell; if it rose after so many, and the time after which a
+/// login counts as lost: what a pacer believes of slow logins it believes for long. Short of that it counts as no more than
 /// so much away.
 const CHANGED: f64 = 0.2;
 const FELL: Duration = Duration::from_millis(1_500);
@@ -25,6 +26,8 @@ const LEAST_SHOW: f64 = 0.05;
 /// a guess, well below.
 const MARGIN: f64 = 0.97;
 const MARGIN_AT_FIRST: f64 = 0.88;
+/// When it is taken back, then by enough to do so only once.
+const MARGIN_BACK: f64 = 0.94;
 /// It follows a faster room with this time constant, in seconds.
 const RISE_TIME: f64 = 5.0;
 /// It is held while the room is slower by less than this, or not for so long: in seconds, and in
@@ -41,6 +44,8 @@ pub(super) struct Speed {
     pub(super) called: f64,
     /// Believed capacity, logins per second.
     pub(super) capacity: Option<f64>,
+    /// A login under way for longer is lost; zero if nobody can say.
+    pub(super) overdue: Duration,
     /// The share of the called who come, if known.
     pub(super) show_rate: Option<f64>,
 }
@@ -85,7 +90,7 @@ impl Pace {
         let believed = speed.capacity.filter(|c| *c > 0.001)?;
         let dt = dt.as_secs_f64().min(LONGEST_STEP);
         let since = *self.crowded.get_or_insert(now);
-        let capacity = self.smooth(now, dt, believed);
+        let capacity = self.smooth(now, dt, believed, speed.overdue);
         if let Some(shows) = speed.show_rate {
             let shows = shows.clamp(LEAST_SHOW, 1.0);
             self.show_rate += (dt / SHOW_TIME).min(1.0) * (shows - self.show_rate);
@@ -101,7 +106,7 @@ impl Pace {
 
     /// The capacity without what is over in a moment: while the pacer looks around, it believes
     /// this and that.
-    fn smooth(&mut self, now: Duration, dt: f64, believed: f64) -> f64 {
+    fn smooth(&mut self, now: Duration, dt: f64, believed: f64, overdue: Duration) -> f64 {
         let average = *self.capacity.get_or_insert(believed);
         let above = believed > average * (1.0 + CHANGED);
         if !above && believed >= average * (1.0 - CHANGED) {
@@ -109,7 +114,7 @@ impl Pace {
         } else if self.away.is_none_or(|(_, side)| side != above) {
             self.away = Some((now, above));
         }
-        let patience = if above { ROSE } else { FELL };
+        let patience = if above { ROSE + overdue } else { FELL };
         let changed = |(since, _)| now.saturating_sub(since) >= patience;
         let capacity = if self.away.is_some_and(changed) {
             self.away = None;
@@ -148,7 +153,7 @@ impl Pace {
         } else {
             Reason::Fuller
         };
-        self.promised = Some(pace);
+        self.promised = Some(pace * MARGIN_BACK);
         self.basis = capacity;
         Some(reason)
     }

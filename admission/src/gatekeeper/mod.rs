@@ -353,6 +353,7 @@ impl<W> Gatekeeper<W> {
                 owed: owed / part,
                 lead,
                 capacity: self.conductor.capacity(),
+                overdue: self.conductor.overdue_after().unwrap_or_default(),
                 show_rate: self.conductor.show_rate(now),
                 settled: self.conductor.settled(),
                 door: self.door(),
