@@ -9,6 +9,8 @@ use super::Reason;
 const CAPACITY_TIME: (f64, f64) = (8.0, 20.0);
 const SHOW_TIME: f64 = 8.0;
 const CALLED_TIME: f64 = 40.0;
+/// What is assumed at first of the pupils called counts as so many seconds of measuring.
+const CALLED_ASSUMED: f64 = 8.0;
 /// A capacity that stays away from its average by so much has changed, and the average starts anew
 /// there: after so many seconds if it fell; if it rose after so many, and the time after which a
 /// login counts as lost: what a pacer believes of slow logins it believes for long. Short of that it counts as no more than
@@ -18,8 +20,10 @@ const FELL: Duration = Duration::from_millis(1_500);
 const ROSE: Duration = Duration::from_secs(3);
 /// While a crowd begins, the pipe is filled faster than it is emptied: that is no pace.
 const FILLING: Duration = Duration::from_secs(5);
-/// Pupils called per pupil who can be let in, in the long run: fewer if logins are repeated.
+/// Pupils called per pupil who can be let in, in the long run: fewer if logins are repeated; many
+/// more if nobody knows how many of them stay away.
 const CALLED: (f64, f64) = (0.75, 1.1);
+const CALLED_MOST: f64 = 3.0;
 /// Fewer of the called than this never come: whoever believes that is wrong about something else.
 const LEAST_SHOW: f64 = 0.05;
 /// The pace promised is a little below the one measured, and at first, when that is little more than
@@ -28,8 +32,9 @@ const MARGIN: f64 = 0.97;
 const MARGIN_AT_FIRST: f64 = 0.88;
 /// When it is taken back, then by enough to do so only once.
 const MARGIN_BACK: f64 = 0.94;
-/// It follows a faster room with this time constant, in seconds.
-const RISE_TIME: f64 = 5.0;
+/// It follows a faster room with this time constant, in seconds, and at first with that.
+const RISE_TIME: (f64, f64) = (5.0, 2.0);
+const AT_FIRST: f64 = 10.0;
 /// It is held while the room is slower by less than this, or not for so long: in seconds, and in
 /// pupils.
 const HELD: f64 = 0.12;
@@ -59,9 +64,13 @@ pub(super) struct Pace {
     capacity: Option<f64>,
     /// Since when it is far from its average, and on which side: above?
     away: Option<(Duration, bool)>,
-    show_rate: f64,
+    show_rate: Option<f64>,
     /// Pupils called over those that capacity and show rate account for, smoothed.
     called: f64,
+    /// For how long that was measured, in seconds.
+    measured: f64,
+    /// For how long something has been promised, in seconds.
+    since: f64,
     promised: Option<f64>,
     /// The capacity that the promise rests on.
     basis: f64,
@@ -75,8 +84,10 @@ impl Default for Pace {
             crowded: None,
             capacity: None,
             away: None,
-            show_rate: 1.0,
+            show_rate: None,
             called: 1.0,
+            measured: 0.0,
+            since: 0.0,
             promised: None,
             basis: 0.0,
             slower: None,
@@ -93,14 +104,22 @@ impl Pace {
         let capacity = self.smooth(now, dt, believed, speed.overdue);
         if let Some(shows) = speed.show_rate {
             let shows = shows.clamp(LEAST_SHOW, 1.0);
-            self.show_rate += (dt / SHOW_TIME).min(1.0) * (shows - self.show_rate);
+            let average = self.show_rate.unwrap_or_else(|| {
+                // So far it was in what is measured of the called.
+                (self.called, self.measured) = (1.0, 0.0);
+                shows
+            });
+            let weight = (dt / SHOW_TIME).min(1.0);
+            self.show_rate = Some(average + weight * (shows - average));
         }
-        let expected = capacity / self.show_rate;
+        let expected = capacity / self.show_rate.unwrap_or(1.0);
         if now.saturating_sub(since) >= FILLING && dt > 0.0 && dt < LONGEST_STEP {
-            let weight = dt / CALLED_TIME;
+            self.measured += dt;
+            let weight = dt / CALLED_TIME.min(CALLED_ASSUMED + self.measured);
             self.called += weight * (speed.called / dt / expected - self.called);
         }
-        let pace = expected * self.called.clamp(CALLED.0, CALLED.1) * MARGIN;
+        let most = self.show_rate.map_or(CALLED_MOST, |_| CALLED.1);
+        let pace = expected * self.called.clamp(CALLED.0, most) * MARGIN;
         self.promise(now, dt, pace, capacity)
     }
 
@@ -133,10 +152,13 @@ impl Pace {
             self.basis = capacity;
             pace * MARGIN_AT_FIRST
         });
+        self.since += dt;
         if pace >= promised * (1.0 - HELD) {
             self.slower = None;
             if pace > promised {
-                let weight = 1.0 - (-dt / RISE_TIME).exp();
+                let young = self.since < AT_FIRST;
+                let time = if young { RISE_TIME.1 } else { RISE_TIME.0 };
+                let weight = 1.0 - (-dt / time).exp();
                 self.promised = Some(promised + weight * (pace - promised));
                 self.basis += weight * (capacity - self.basis);
             }
