@@ -14,6 +14,8 @@ const POLL_MIN: f64 = 1.0;
 /// half a minute is missing when the pacer finds out that the backend is a hundred times as fast as
 /// it began; but it may also never answer.
 const POLLS_UNKNOWN: f64 = 20_000.0;
+/// How often somebody asks in the time that is left.
+const POLLS: f64 = 4.0;
 /// The longest.
 const POLL_MAX: f64 = 30.0;
 /// Who is called at once is in after so long at least, in seconds: the browser has to notice.
@@ -113,7 +115,8 @@ impl View {
         }
         let eta = self.eta(turn);
         let wait = eta.map_or(self.waiting as f64 / POLLS_UNKNOWN, |e| {
-            e.likely as f64 / 4.0
+            // Whoever may have a turn sooner asks sooner.
+            f64::midpoint(e.low as f64, e.likely as f64) / POLLS
         });
         Standing::Waiting {
             ahead,
@@ -138,7 +141,8 @@ impl View {
         // The buffer in front of the slots holds a second of work, but at least one pupil.
         let buffer = (1.0 / pace).max(1.0);
         Some(Eta {
-            low: ((seconds * low + excess - doubt).max(0.0) + EARLIEST).floor() as u64,
+            low: ((seconds * low * self.outlook.doubt + excess - doubt).max(0.0) + EARLIEST).floor()
+                as u64,
             // Half a second for the browser to notice.
             likely: ((seconds * likely + excess).max(0.0) + buffer + 0.5).ceil() as u64,
             high: ((seconds * high + excess + doubt).max(0.0) + buffer + 1.2).ceil() as u64,

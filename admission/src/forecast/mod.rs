@@ -72,7 +72,7 @@ impl Reason {
 }
 
 /// What whoever conducts the room tells the other gateways, so that all of them promise the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Word {
     /// The pace that is promised, in pupils per second.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
@@ -80,23 +80,55 @@ pub struct Word {
     /// By how many seconds of work more than usual are let in already.
     #[serde(rename = "x", default)]
     pub excess: f64,
+    /// How much shorter the wait may be, as a factor: nobody knows yet how many stay away.
+    #[serde(rename = "d", default = "no_doubt")]
+    pub doubt: f64,
     /// Why it was last taken back, and how many seconds ago.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<(Reason, f64)>,
 }
 
+impl Default for Word {
+    fn default() -> Self {
+        Self {
+            pace: None,
+            excess: 0.0,
+            doubt: no_doubt(),
+            reason: None,
+        }
+    }
+}
+
+fn no_doubt() -> f64 {
+    1.0
+}
+
 /// What a poll needs to know.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outlook {
     /// The pace that is promised, in pupils per second; `None` while unknown.
     pub pace: Option<f64>,
     /// By how many seconds of work more than usual are let in already: so much longer it takes until
     /// the room is called further; less than 0 if there are fewer.
     pub excess: f64,
+    /// How much shorter than that the wait may be, as a factor: nobody knows yet how many stay away.
+    pub doubt: f64,
     /// How far the real wait may be from what follows from it.
     pub bands: Bands,
     /// Why it takes longer than whoever came before this was told, and how long ago that began.
     pub reason: Option<(Reason, Duration)>,
+}
+
+impl Default for Outlook {
+    fn default() -> Self {
+        Self {
+            pace: None,
+            excess: 0.0,
+            doubt: no_doubt(),
+            bands: Bands::default(),
+            reason: None,
+        }
+    }
 }
 
 /// What the forecast rests on.
@@ -131,6 +163,7 @@ pub(crate) struct Forecast {
     door: Door,
     reason: Option<(Reason, Duration)>,
     excess: f64,
+    doubt: f64,
     outlook: Outlook,
 }
 
@@ -145,6 +178,7 @@ impl Default for Forecast {
             door: Door::Open,
             reason: None,
             excess: 0.0,
+            doubt: no_doubt(),
             outlook: Outlook::default(),
         }
     }
@@ -194,7 +228,9 @@ impl Forecast {
             .capacity()
             .map_or(0.0, |c| (sight.owed / c - usual).clamp(-usual, MOST_EXCESS));
         self.excess += (dt.as_secs_f64() / EXCESS_TIME).min(1.0) * (excess - self.excess);
+        self.doubt = self.pace.doubt();
         if let Some(word) = sight.heard {
+            self.doubt = word.doubt.clamp(0.0, 1.0);
             self.excess = word.excess.clamp(-MOST_EXCESS, MOST_EXCESS);
             self.pace.hear(word.pace);
             self.reason = word.reason.map(|(reason, ago)| {
@@ -207,6 +243,7 @@ impl Forecast {
         self.outlook = Outlook {
             pace: self.pace.promised(),
             excess: self.excess,
+            doubt: self.doubt,
             bands: self.bands,
             reason: self
                 .reason
@@ -226,8 +263,14 @@ impl Forecast {
         };
         self.probes.score(now, serving, &left, &mut self.bands);
         if let Some(pace) = pace.filter(|_| settled && self.door == Door::Open) {
-            let (excess, bands) = (self.excess, &self.bands);
-            self.probes.note(now, &self.curve, pace, excess, bands);
+            let outlook = Outlook {
+                pace: Some(pace),
+                excess: self.excess,
+                doubt: self.doubt,
+                bands: self.bands,
+                reason: None,
+            };
+            self.probes.note(now, &self.curve, &outlook);
         }
     }
 
@@ -245,6 +288,7 @@ impl Forecast {
         Word {
             pace: self.pace.promised(),
             excess: self.excess,
+            doubt: self.doubt,
             reason: self
                 .reason
                 .filter(|(_, at)| now.saturating_sub(*at) < SHOWN)

@@ -32,9 +32,14 @@ const MARGIN: f64 = 0.97;
 const MARGIN_AT_FIRST: f64 = 0.88;
 /// When it is taken back, then by enough to do so only once.
 const MARGIN_BACK: f64 = 0.94;
-/// It follows a faster room with this time constant, in seconds, and at first with that.
-const RISE_TIME: (f64, f64) = (5.0, 2.0);
-const AT_FIRST: f64 = 10.0;
+/// It follows a faster room with this time constant, in seconds; so many times faster for each time
+/// that the room is faster by as much again: a little may be noise, a lot is none.
+const RISE_TIME: f64 = 5.0;
+const RISE_FASTER: f64 = 8.0;
+/// While nobody knows how many of the called stay away, the wait may be shorter by this factor.
+const MAY_STAY_AWAY: f64 = 0.65;
+/// For so many seconds of measuring, in which that shows as well.
+const STAY_AWAY_TIME: f64 = 20.0;
 /// It is held while the room is slower by less than this, or not for so long: in seconds, and in
 /// pupils.
 const HELD: f64 = 0.12;
@@ -69,8 +74,6 @@ pub(super) struct Pace {
     called: f64,
     /// For how long that was measured, in seconds.
     measured: f64,
-    /// For how long something has been promised, in seconds.
-    since: f64,
     promised: Option<f64>,
     /// The capacity that the promise rests on.
     basis: f64,
@@ -87,7 +90,6 @@ impl Default for Pace {
             show_rate: None,
             called: 1.0,
             measured: 0.0,
-            since: 0.0,
             promised: None,
             basis: 0.0,
             slower: None,
@@ -152,13 +154,11 @@ impl Pace {
             self.basis = capacity;
             pace * MARGIN_AT_FIRST
         });
-        self.since += dt;
         if pace >= promised * (1.0 - HELD) {
             self.slower = None;
             if pace > promised {
-                let young = self.since < AT_FIRST;
-                let time = if young { RISE_TIME.1 } else { RISE_TIME.0 };
-                let weight = 1.0 - (-dt / time).exp();
+                let faster = 1.0 + RISE_FASTER * (pace / promised - 1.0);
+                let weight = 1.0 - (-dt * faster / RISE_TIME).exp();
                 self.promised = Some(promised + weight * (pace - promised));
                 self.basis += weight * (capacity - self.basis);
             }
@@ -200,6 +200,15 @@ impl Pace {
             self.basis = self.capacity.unwrap_or(self.basis);
             self.slower = None;
         }
+    }
+
+    /// How much shorter the wait may be, as a factor.
+    pub(super) fn doubt(&self) -> f64 {
+        if self.show_rate.is_some() {
+            return 1.0;
+        }
+        let known = (self.measured / STAY_AWAY_TIME).min(1.0);
+        MAY_STAY_AWAY + (1.0 - MAY_STAY_AWAY) * known
     }
 
     /// The capacity it rests on, logins per second.

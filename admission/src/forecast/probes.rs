@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Reason;
 use super::bands::{Bands, HORIZONS, Side};
+use super::{Outlook, Reason};
 use crate::curve::Curve;
 use crate::turn::{Serving, Turn};
 
@@ -65,14 +65,8 @@ pub(super) struct Probes {
 
 impl Probes {
     /// Notes what is forecast just now, horizon by horizon.
-    pub(super) fn note(
-        &mut self,
-        now: Duration,
-        curve: &Curve,
-        pace: f64,
-        excess: f64,
-        bands: &Bands,
-    ) {
+    pub(super) fn note(&mut self, now: Duration, curve: &Curve, outlook: &Outlook) {
+        let (pace, excess) = (outlook.pace.unwrap_or_default(), outlook.excess);
         let mut horizon = 1.0;
         for (line, noted) in self.lines.iter_mut().zip(&mut self.noted) {
             let spacing = f64::max(SPACING.0 * horizon, SPACING.1);
@@ -82,11 +76,11 @@ impl Probes {
                 && let Some(turn) = curve.turn_at(horizon * pace)
             {
                 *noted = Some(now);
-                let (low, likely, high) = bands.at(horizon);
+                let (low, likely, high) = outlook.bands.at(horizon);
                 line.push_back(Probe {
                     turn,
                     at: now,
-                    low: (horizon * low + excess).max(0.0),
+                    low: (horizon * low * outlook.doubt + excess).max(0.0),
                     likely: (horizon * likely + excess).max(0.0),
                     high: (horizon * high + excess).max(0.0),
                     late: false,
