@@ -22,6 +22,8 @@ const POLL_MAX: f64 = 30.0;
 const EARLIEST: f64 = 0.7;
 /// By so much of itself the excess of those let in already may be wrong.
 const EXCESS_DOUBT: f64 = 0.3;
+/// Of n pupils some stay away and some take long: by so many square roots of n the count may be off.
+const FEW_DOUBT: f64 = 0.5;
 /// While nobody is let in, in seconds.
 const SHUT_POLL: f64 = 10.0;
 
@@ -137,7 +139,7 @@ impl View {
         let seconds = self.curve.ahead(turn) / pace;
         let (low, likely, high) = self.outlook.bands.at(seconds);
         let excess = self.outlook.excess;
-        let doubt = excess.abs() * EXCESS_DOUBT;
+        let doubt = excess.abs() * EXCESS_DOUBT + FEW_DOUBT * (seconds / pace).sqrt();
         // The buffer in front of the slots holds a second of work, but at least one pupil.
         let buffer = (1.0 / pace).max(1.0);
         Some(Eta {
