@@ -151,3 +151,65 @@ impl Bands {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Bands, Side};
+
+    const HORIZON: usize = 4;
+
+    /// Forecasts whose real wait is between so many times and so many times the forecast one, each
+    /// as likely; the part that was inside in the last half of them.
+    fn covered(bands: &mut Bands, (least, most): (f64, f64)) -> f64 {
+        let (mut random, mut inside) = (1_u64, 0);
+        let forecasts = 4_000;
+        for number in 0..forecasts {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let part = (random >> 11) as f64 / (1_u64 << 53) as f64;
+            let ratio = least + part * (most - least);
+            let (low, likely, high) = bands.at(16.0);
+            let side = match ratio {
+                ratio if ratio < low => Side::Below,
+                ratio if ratio > high => Side::Above,
+                _ => Side::Inside,
+            };
+            inside += u32::from(side == Side::Inside && number >= forecasts / 2);
+            let now = Duration::from_secs(10 * number);
+            bands.learn(now, HORIZON, side, ratio > likely);
+        }
+        f64::from(inside) / (forecasts / 2) as f64
+    }
+
+    #[test]
+    fn nine_of_ten_are_inside_whatever_the_errors_are() {
+        for errors in [(0.9, 1.1), (0.6, 1.6), (1.0, 2.0)] {
+            let mut bands = Bands::default();
+            let covered = covered(&mut bands, errors);
+            assert!((0.87..=0.95).contains(&covered), "{errors:?}: {covered}");
+        }
+    }
+
+    #[test]
+    fn a_miss_says_something_about_longer_forecasts_and_nothing_about_shorter_ones() {
+        let mut bands = Bands::default();
+        let before = bands;
+        bands.learn(Duration::ZERO, HORIZON, Side::Above, true);
+        assert!(bands.at(64.0).2 > before.at(64.0).2);
+        assert!(bands.at(64.0).2 < bands.at(16.0).2);
+        assert!((bands.at(4.0).2 - before.at(4.0).2).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_a_file_says_is_put_right() {
+        let mut bands = Bands::default();
+        bands.bands[3].high = f64::NAN;
+        bands.bands[4].low = -5.0;
+        let sane = bands.sane();
+        assert!(sane.at(8.0).2 >= 1.0);
+        assert!(sane.at(16.0).0 > 0.0);
+    }
+}

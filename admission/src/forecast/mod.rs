@@ -1,13 +1,14 @@
 //! When a turn will come: a forecast that measures its own errors, and moves later only for a reason.
 //!
 //! The time until a turn comes is the number of pupils ahead of it over the pace at which the room
-//! is called. [`Pace`](pace) is what is promised of that pace: it follows a faster room gently, holds
-//! against noise, and is taken back only when the room has really become slower, which is recorded
-//! as a [`Reason`] and shown. [`Bands`] is the interval around it: the 5 % and 95 % quantiles of the
-//! real wait over the forecast one, by horizon, tracked from the [`Probes`](probes): a few turns of
-//! which the room notes when they should be called, and sees when they are.
+//! is called, and what more than usual is let in already and has to be worked off first. `pace.rs` is
+//! what is promised of that pace: it follows a faster room gently, holds against noise, and is taken
+//! back only when the room has really become slower, which is recorded as a [`Reason`] and shown.
+//! [`Bands`] is the interval around it: the 5 % and 95 % quantiles of the real wait over the forecast
+//! one, by horizon, tracked by `probes.rs`: a few turns of which the room notes when they should be
+//! called, and sees when they are.
 //!
-//! All of it is a fixed size per room (some kilobytes), whoever waits, and moves on four times a
+//! Its size is some kilobytes and a few bytes per school, however many wait. It moves on four times a
 //! second; a poll only reads the [`Outlook`]. Pure: the time is passed in.
 
 mod bands;

@@ -221,3 +221,85 @@ impl Pace {
         self.promised.filter(|pace| *pace > 0.001)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::Reason;
+    use super::{Pace, Speed};
+
+    const STEP: Duration = Duration::from_millis(250);
+
+    /// A room of which a hundred a second could be let in, and what is promised.
+    struct Room {
+        pace: Pace,
+        now: Duration,
+    }
+
+    impl Room {
+        fn new() -> Self {
+            let mut room = Self {
+                pace: Pace::default(),
+                now: Duration::ZERO,
+            };
+            assert_eq!(room.goes_on(60.0, 100.0, 1.0), []);
+            room
+        }
+
+        /// Goes on for so many seconds, and says why the promise was taken back meanwhile.
+        fn goes_on(&mut self, seconds: f64, capacity: f64, show_rate: f64) -> Vec<Reason> {
+            let until = self.now + Duration::from_secs_f64(seconds);
+            let mut reasons = Vec::new();
+            while self.now < until {
+                self.now += STEP;
+                let speed = Speed {
+                    called: capacity / show_rate * STEP.as_secs_f64(),
+                    capacity: Some(capacity),
+                    overdue: Duration::from_millis(750),
+                    show_rate: Some(show_rate),
+                };
+                reasons.extend(self.pace.step(self.now, STEP, &speed));
+            }
+            reasons
+        }
+
+        fn promised(&self) -> f64 {
+            self.pace.promised().unwrap_or_default()
+        }
+    }
+
+    #[test]
+    fn a_steady_room_is_promised_a_little_less_than_it_does() {
+        let room = Room::new();
+        assert!((93.0..100.0).contains(&room.promised()));
+    }
+
+    #[test]
+    fn what_is_over_in_a_moment_changes_nothing() {
+        let mut room = Room::new();
+        let before = room.promised();
+        assert_eq!(room.goes_on(1.0, 50.0, 1.0), []);
+        assert_eq!(room.goes_on(1.0, 200.0, 1.0), []);
+        assert_eq!(room.goes_on(30.0, 100.0, 1.0), []);
+        assert!((room.promised() / before - 1.0).abs() < 0.05);
+    }
+
+    #[test]
+    fn a_backend_half_as_fast_is_a_reason_and_is_told_once() {
+        let mut room = Room::new();
+        assert_eq!(room.goes_on(6.0, 50.0, 1.0), [Reason::Slower]);
+        assert_eq!(room.goes_on(60.0, 50.0, 1.0), []);
+        assert!((44.0..50.0).contains(&room.promised()));
+    }
+
+    #[test]
+    fn more_who_come_is_another_reason() {
+        let mut room = Room::new();
+        assert_eq!(room.goes_on(60.0, 100.0, 0.6), []);
+        assert!(room.promised() > 150.0, "good news needs no reason");
+        let reasons = room.goes_on(60.0, 100.0, 1.0);
+        assert!(!reasons.is_empty());
+        assert!(reasons.iter().all(|reason| *reason == Reason::Fuller));
+    }
+}
