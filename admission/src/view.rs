@@ -123,7 +123,7 @@ impl View {
         Standing::Waiting {
             ahead,
             eta,
-            reason: self.outlook.reason.filter(|_| eta.is_some()),
+            reason: self.outlook.reason,
             poll_after: wait.clamp(POLL_MIN, POLL_MAX) * spread,
         }
     }

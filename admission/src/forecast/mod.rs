@@ -308,7 +308,7 @@ impl Forecast {
     }
 
     /// Goes on with what an earlier run has measured.
-    pub(crate) fn restore(&mut self, bands: Bands) {
+    pub(crate) fn restore(&mut self, bands: &Bands) {
         self.bands = bands.sane();
     }
 }
