@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use einlass_admission::{
-    Curve, Fixed, Gatekeeper, Keyring, Room, RoomKey, SchoolIndex, SchoolKey, Settings, Standing,
-    Ticket, Turn, Unix, View, Weight, seal,
+    Curve, Fixed, Gatekeeper, Keyring, Outlook, Room, RoomKey, SchoolIndex, SchoolKey, Settings,
+    Standing, Ticket, Turn, Unix, View, Weight, seal,
 };
 
 const SCHOOLS: u32 = 2_000;
@@ -98,6 +98,11 @@ fn polls(c: &mut Criterion) {
     let (keys, now) = (keys(), Unix(ticket().issued.0 + 60));
     let view = View {
         pace: Some(800.0),
+        settled: true,
+        outlook: Outlook {
+            pace: Some(800.0),
+            ..Outlook::default()
+        },
         ..full_gatekeeper().view()
     };
     let room = full_room();

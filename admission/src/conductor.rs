@@ -177,6 +177,20 @@ impl Conductor {
         self.outputs.capacity.or(self.heard.capacity)
     }
 
+    /// The share of released pupils who come, if known.
+    pub(crate) fn show_rate(&self, now: Duration) -> Option<f64> {
+        self.arrivals.show_rate(now).or(self.heard.show_rate)
+    }
+
+    /// Pupils who are let in already or as good as, of whom so many are in the buffers; and for how
+    /// long those type who have a gated page, in seconds.
+    pub(crate) fn owed(&mut self, now: Duration, buffered: f64) -> (f64, f64) {
+        let shows = self.show_rate(now).unwrap_or(1.0);
+        let coming = self.arrivals.coming(now) as f64 * shows;
+        let typing = self.typing.outstanding(now) as f64;
+        (buffered + coming + typing, self.typing.lead())
+    }
+
     /// Pupils released per second, by what is conducted here.
     pub(crate) fn pace_shown(&self) -> Option<f64> {
         self.controller.pace().or(self.capacity())
@@ -198,6 +212,8 @@ impl Conductor {
             members: 0,
             memory: self.pacer.memory(),
             typing: self.typing.outstanding(now),
+            // Whoever publishes fills it in.
+            promise: self.heard.promise,
         }
     }
 

@@ -37,6 +37,27 @@ impl Curve {
         Self { serving, corners }
     }
 
+    /// Pupils waiting, over all schools.
+    pub(crate) fn waiting(&self) -> f64 {
+        self.corners.last().map_or(0.0, |(_, sum, _)| *sum)
+    }
+
+    /// The turn that so many pupils go before or with; `None` if fewer wait.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a distance between two turns, not negative"
+    )]
+    pub(crate) fn turn_at(&self, pupils: f64) -> Option<Turn> {
+        let above = self.corners.partition_point(|(_, sum, _)| *sum < pupils);
+        let end = self.corners.get(above)?;
+        let Some((at, sum, slope)) = above.checked_sub(1).and_then(|i| self.corners.get(i)) else {
+            return Some(Turn(end.0));
+        };
+        let further = (pupils - sum) / slope.max(f64::MIN_POSITIVE);
+        Some(Turn(at.saturating_add(further as u64).min(end.0)))
+    }
+
     /// Pupils who go no later than `turn`, over all schools.
     pub fn ahead(&self, turn: Turn) -> f64 {
         if turn.0 <= self.serving {

@@ -15,6 +15,7 @@ pub mod called;
 mod conductor;
 mod curve;
 mod flow;
+mod forecast;
 mod gatekeeper;
 pub mod keys;
 mod learning;
@@ -37,6 +38,7 @@ mod waterfill;
 pub use buffer::WaiterId;
 pub use called::Called;
 pub use curve::Curve;
+pub use forecast::{Bands, Outlook, Reason, Scores, Word};
 pub use gatekeeper::{
     Answer, Entry, Gatekeeper, Grant, Membership, Mode, Refusal, Settings, Straight,
 };

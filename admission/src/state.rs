@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::forecast::Bands;
 use crate::pacer::Memory;
 use crate::turn::{SchoolKey, Serving, Turn};
 use crate::used::Used;
@@ -33,6 +34,9 @@ pub struct RoomState {
     /// What the pacer has learnt.
     #[serde(default)]
     pub pacer: Memory,
+    /// How far forecasts were from the truth.
+    #[serde(default)]
+    pub forecast: Bands,
 }
 
 /// Why the state file could not be read or written.

@@ -1,6 +1,9 @@
 //! What a poll reads: a picture of the room, made several times a second, never locked.
 
+use std::time::Duration;
+
 use crate::curve::Curve;
+use crate::forecast::{Outlook, Reason};
 use crate::turn::{Serving, Step, Turn};
 
 /// The shortest time a browser is told to wait before it asks again, in seconds: what a released
@@ -11,8 +14,16 @@ const POLL_MIN: f64 = 1.0;
 /// half a minute is missing when the pacer finds out that the backend is a hundred times as fast as
 /// it began; but it may also never answer.
 const POLLS_UNKNOWN: f64 = 20_000.0;
+/// How often somebody asks in the time that is left.
+const POLLS: f64 = 4.0;
 /// The longest.
 const POLL_MAX: f64 = 30.0;
+/// Who is called at once is in after so long at least, in seconds: the browser has to notice.
+const EARLIEST: f64 = 0.7;
+/// By so much of itself the excess of those let in already may be wrong.
+const EXCESS_DOUBT: f64 = 0.3;
+/// Of n pupils some stay away and some take long: by so many square roots of n the count may be off.
+const FEW_DOUBT: f64 = 0.5;
 /// While nobody is let in, in seconds.
 const SHUT_POLL: f64 = 10.0;
 
@@ -44,6 +55,8 @@ pub struct View {
     pub last: Vec<Turn>,
     /// Who goes before a turn.
     pub curve: Curve,
+    /// What is promised.
+    pub outlook: Outlook,
 }
 
 /// The remaining wait, in seconds.
@@ -68,6 +81,8 @@ pub enum Standing {
         ahead: u64,
         /// When the turn will come, if the pace is known.
         eta: Option<Eta>,
+        /// Why that may be later than was told before, and how long ago the reason began.
+        reason: Option<(Reason, Duration)>,
         /// Ask again after so many seconds.
         poll_after: f64,
     },
@@ -102,11 +117,13 @@ impl View {
         }
         let eta = self.eta(turn);
         let wait = eta.map_or(self.waiting as f64 / POLLS_UNKNOWN, |e| {
-            e.likely as f64 / 4.0
+            // Whoever may have a turn sooner asks sooner.
+            f64::midpoint(e.low as f64, e.likely as f64) / POLLS
         });
         Standing::Waiting {
             ahead,
             eta,
+            reason: self.outlook.reason,
             poll_after: wait.clamp(POLL_MIN, POLL_MAX) * spread,
         }
     }
@@ -118,15 +135,19 @@ impl View {
         reason = "non-negative seconds, saturating"
     )]
     pub fn eta(&self, turn: Turn) -> Option<Eta> {
-        let pace = self.pace.filter(|pace| *pace > 0.001 && self.settled)?;
+        let pace = self.outlook.pace.filter(|_| self.settled)?;
         let seconds = self.curve.ahead(turn) / pace;
+        let (low, likely, high) = self.outlook.bands.at(seconds);
+        let excess = self.outlook.excess;
+        let doubt = excess.abs() * EXCESS_DOUBT + FEW_DOUBT * (seconds / pace).sqrt();
         // The buffer in front of the slots holds a second of work, but at least one pupil.
         let buffer = (1.0 / pace).max(1.0);
         Some(Eta {
-            low: (seconds * 0.75).floor() as u64,
+            low: ((seconds * low * self.outlook.doubt + excess - doubt).max(0.0) + EARLIEST).floor()
+                as u64,
             // Half a second for the browser to notice.
-            likely: (seconds * 1.05 + buffer + 0.5).ceil() as u64,
-            high: (seconds * 1.4 + 2.0 * buffer + 2.0).ceil() as u64,
+            likely: ((seconds * likely + excess).max(0.0) + buffer + 0.5).ceil() as u64,
+            high: ((seconds * high + excess + doubt).max(0.0) + buffer + 1.2).ceil() as u64,
         })
     }
 }

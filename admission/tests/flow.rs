@@ -59,19 +59,27 @@ fn the_slots_are_used_and_the_buffer_is_short_whoever_comes() {
     }
 }
 
+/// With one slot and four of ten away luck decides how often it stands empty for a moment: 63 to
+/// 91 % of the time it is in use, over these mornings. So they are judged together.
 #[test]
 fn a_backend_for_one_login_at_a_time_does_not_stall() {
-    for no_shows in [0.0, 0.4] {
-        let slow = Morning {
-            cap: 1,
-            login: Duration::from_secs(2),
-            pupils: 60,
-            no_shows,
-            ..Morning::default()
-        };
-        let report = run("cap 1, two seconds", slow);
-        assert!(report.used >= 0.9, "{report}");
-        assert!(report.buffer_p99 <= 8.0, "four logins at most: {report}");
+    for (no_shows, least) in [(0.0, 0.95), (0.4, 0.82)] {
+        let mornings: u32 = 24;
+        let mut used = 0.0;
+        for seed in 1..=mornings {
+            let slow = Morning {
+                cap: 1,
+                login: Duration::from_secs(2),
+                pupils: 60,
+                no_shows,
+                seed: seed.into(),
+                ..Morning::default()
+            };
+            let report = run("cap 1, two seconds", slow);
+            used += report.used / f64::from(mornings);
+            assert!(report.buffer_p99 <= 8.0, "four logins at most: {report}");
+        }
+        assert!(used >= least, "{used}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use einlass_admission::Mode;
+use einlass_admission::{Mode, Reason, Scores};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -109,6 +109,10 @@ pub(crate) struct Metrics {
     down: Family<Pool, Gauge>,
     ledger: Family<PoolMode, Gauge>,
     ledger_seconds: Family<Pool, Gauge<f64, AtomicU64>>,
+    forecasts: Family<PoolResult, Counter>,
+    revisions: Family<PoolReason, Counter>,
+    forecast_wait: Family<Pool, Counter<f64, AtomicU64>>,
+    forecast_error: Family<Pool, Counter<f64, AtomicU64>>,
     edge_open: Gauge,
     edge: Family<EdgeEvent, Gauge>,
 }
@@ -117,6 +121,18 @@ pub(crate) struct Metrics {
 struct PoolMode {
     pool: String,
     mode: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolResult {
+    pool: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolReason {
+    pool: String,
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -168,7 +184,31 @@ impl Metrics {
             Unit::Seconds,
             backend_latency.clone(),
         );
+        let forecast_wait: Family<Pool, Counter<f64, AtomicU64>> = Family::default();
+        registry.register_with_unit(
+            "eta_wait",
+            "Real waits of the turns whose time was forecast",
+            Unit::Seconds,
+            forecast_wait.clone(),
+        );
+        let forecast_error: Family<Pool, Counter<f64, AtomicU64>> = Family::default();
+        registry.register_with_unit(
+            "eta_error",
+            "How far those waits were from the likely ones, without the sign",
+            Unit::Seconds,
+            forecast_error.clone(),
+        );
         Self {
+            forecasts: register!(
+                "eta_forecasts",
+                "Turns whose time was forecast: called below, inside or above the interval"
+            ),
+            revisions: register!(
+                "eta_revisions",
+                "Forecasts that became later by more than 5 s or a tenth, by the reason shown"
+            ),
+            forecast_wait,
+            forecast_error,
             backend_latency,
             backend_state: register!("backend_state", "1 for how the backend is"),
             backend_in_flight: register!(
@@ -311,6 +351,7 @@ impl Metrics {
             self.ledger_seconds
                 .get_or_create(&label)
                 .set(since.as_secs_f64());
+            self.forecasts(&pool.name, &gauges.forecasts);
             if let Some(capacity) = gauges.capacity {
                 self.capacity.get_or_create(&label).set(capacity);
             }
@@ -321,6 +362,35 @@ impl Metrics {
         // Writing to a String cannot fail.
         let _ = text::encode(&mut out, &self.registry);
         out
+    }
+
+    /// How good the promises of one room were.
+    fn forecasts(&self, pool: &str, scores: &Scores) {
+        let store = |counter: &Counter, value| counter.inner().store(value, Ordering::Relaxed);
+        for (result, value) in [
+            ("below", scores.below),
+            ("inside", scores.inside),
+            ("above", scores.above),
+        ] {
+            let pool = pool.to_owned();
+            let label = PoolResult { pool, result };
+            store(&self.forecasts.get_or_create(&label), value);
+        }
+        let named = Reason::ALL.iter().map(|reason| reason.name());
+        let counts = scores.revised.iter().copied();
+        let unexplained = std::iter::once(("none", scores.revised_unexplained));
+        for (reason, value) in named.zip(counts).chain(unexplained) {
+            let pool = pool.to_owned();
+            let label = PoolReason { pool, reason };
+            store(&self.revisions.get_or_create(&label), value);
+        }
+        for (family, seconds) in [
+            (&self.forecast_wait, scores.waited),
+            (&self.forecast_error, scores.error),
+        ] {
+            let counter = family.get_or_create(&Pool::of(pool));
+            counter.inner().store(seconds.to_bits(), Ordering::Relaxed);
+        }
     }
 
     /// What is known of every backend now. Those that a name no longer leads to are gone.

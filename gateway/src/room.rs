@@ -7,8 +7,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use einlass_admission::ledger::{Exchange, Exchanged, Join, Joined, Merge, Publish};
 use einlass_admission::{
-    Entry, Gatekeeper, Grant, Mode, Pass, Refusal, RoomKey, SchoolIndex, Serving, Straight, Ticket,
-    Turn, Unix, Verdict, View, WaiterId, state::RoomState,
+    Entry, Gatekeeper, Grant, Mode, Pass, Refusal, RoomKey, SchoolIndex, Scores, Serving, Straight,
+    Ticket, Turn, Unix, Verdict, View, WaiterId, state::RoomState,
 };
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot, watch};
@@ -287,6 +287,7 @@ impl LiveRoom {
             in_flight,
             cap,
             capacity: gatekeeper.capacity(),
+            forecasts: gatekeeper.scores(),
         }
     }
 
@@ -462,6 +463,7 @@ pub(crate) struct Gauges {
     pub(crate) in_flight: u32,
     pub(crate) cap: u32,
     pub(crate) capacity: Option<f64>,
+    pub(crate) forecasts: Scores,
 }
 
 /// A ticket that counts as used, unless nothing is sent for it.

@@ -1,8 +1,11 @@
 //! A pupil's standing, as JSON and as what the pages show.
 
-use einlass_admission::{Door, Standing, Ticket};
+use std::time::Duration;
+
+use einlass_admission::{Door, Reason, Standing, Ticket};
 use serde::Serialize;
 
+use crate::clock::wall;
 use crate::pages::Language;
 use crate::random;
 use crate::site::Seat;
@@ -58,19 +61,25 @@ impl TurnBody {
         let standing = room
             .view()
             .standing(room.serving(), ticket.turn, step, random::fraction());
-        let (state, ahead, eta, poll_after) = match standing {
+        let (state, ahead, eta, later, poll_after) = match standing {
             // Reloading while the login is under way joins it.
             Standing::Ready
                 if room.is_used(line, ticket) && !seat.pool.flights.has(line, ticket) =>
             {
                 return Self::none(language);
             }
-            Standing::Ready => (State::Ready, 0, None, 2.0),
+            Standing::Ready => (State::Ready, 0, None, None, 2.0),
             Standing::Waiting {
                 ahead,
                 eta,
+                reason,
                 poll_after,
-            } => (State::Waiting, ahead, eta, poll_after),
+            } => {
+                // Whoever came afterwards was never told anything else.
+                let told = Duration::from_secs(wall().0.saturating_sub(ticket.issued.0));
+                let later = reason.filter(|(_, ago)| told > *ago);
+                (State::Waiting, ahead, eta, later, poll_after)
+            }
             Standing::Shut {
                 door,
                 ahead,
@@ -81,7 +90,7 @@ impl TurnBody {
                 } else {
                     State::Held
                 };
-                (state, ahead, None, poll_after)
+                (state, ahead, None, None, poll_after)
             }
         };
         let texts = language.texts();
@@ -101,7 +110,12 @@ impl TurnBody {
             message: match state {
                 State::Held => Some(texts.held),
                 State::Closed => Some(texts.closed),
-                _ => None,
+                _ => later.map(|(reason, _)| match reason {
+                    Reason::Slower => texts.slower,
+                    Reason::Fuller => texts.fuller,
+                    Reason::Outage => texts.outage,
+                    Reason::Closed => texts.reopened,
+                }),
             },
             staff: ticket.staff,
         }

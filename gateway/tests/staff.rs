@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::{Answer, Browser, Gateway, Setup, eventually, get, platform};
+use common::{Browser, Gateway, Setup, eventually, get, platform};
 use einlass_benches::platform::{HashCost, Platform};
 use hyper::StatusCode;
 use redis_server::RedisServer;

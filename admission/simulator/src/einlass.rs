@@ -6,9 +6,9 @@ use std::time::Duration;
 use einlass_admission::ledger::{Exchanged, Joined, MemberId, Merge, Publish, Registers};
 use einlass_admission::state::RoomState;
 use einlass_admission::{
-    Adaptive, Bounds, Entry, Fixed, Gatekeeper, Grant, Membership, Memory, Pacer, Pass, Refusal,
-    Room, RoomKey, SchoolIndex, SchoolKey, Serving, Settings, Standing, Step, Straight, Turn, Unix,
-    Verdict, View, WaiterId, Weight,
+    Adaptive, Bands, Bounds, Entry, Fixed, Gatekeeper, Grant, Membership, Memory, Pacer, Pass,
+    Refusal, Room, RoomKey, SchoolIndex, SchoolKey, Serving, Settings, Standing, Step, Straight,
+    Turn, Unix, Verdict, View, WaiterId, Weight,
 };
 
 use crate::aimd::Aimd;
@@ -190,13 +190,17 @@ impl Einlass {
         match gateway.view.standing(serving, turn, step, jitter) {
             Standing::Ready => self.enter(now, g, pupil),
             Standing::Waiting {
-                eta, poll_after, ..
+                eta,
+                reason,
+                poll_after,
+                ..
             } => Told::Wait {
                 after: Duration::from_secs_f64(poll_after),
                 promise: eta.map(|eta| Promise {
                     low: eta.low as f64,
                     likely: eta.likely as f64,
                     high: eta.high as f64,
+                    reason: reason.is_some(),
                 }),
             },
             Standing::Shut { poll_after, .. } => Told::Wait {
@@ -413,6 +417,7 @@ fn earlier_day(pool: &Pool) -> RoomState {
             rate: None,
             fresh: false,
         },
+        forecast: Bands::default(),
     }
 }
 

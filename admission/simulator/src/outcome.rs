@@ -48,16 +48,25 @@ pub struct PoolOutcome {
     pub most_in_flight: u32,
     /// Jain's index of logins over weight, while all schools waited.
     pub jain: Option<f64>,
-    /// Promises of a time that were checked, and the part that came true within the interval.
+    /// Promises of a time that were checked: all, or in a large morning every n-th of all polls,
+    /// against when the login really began. The part of them that came true within the interval.
     pub promises: u64,
     /// See `promises`.
     pub covered: f64,
+    /// The part in which it came sooner than the interval said.
+    pub sooner: f64,
+    /// And later.
+    pub later: f64,
+    /// Width of the interval over the likely wait, median.
+    pub eta_width: f64,
     /// Real remaining wait over the likely one, median.
     pub eta_ratio: f64,
     /// Polls answered with a wait, and those of them that named a later time than before.
     pub polls: u64,
-    /// See `polls`.
+    /// See `polls`. Later by more than 5 s, and by more than a tenth of what was left.
     pub revised_up: u64,
+    /// Those of them that did not say why.
+    pub revised_unexplained: u64,
     /// School by school.
     pub schools: Vec<SchoolOutcome>,
     /// Second by second.

@@ -13,6 +13,8 @@ pub(crate) struct Promise {
     pub(crate) low: f64,
     pub(crate) likely: f64,
     pub(crate) high: f64,
+    /// It says why it is later than before, if it is.
+    pub(crate) reason: bool,
 }
 
 /// What a browser that asks is told.

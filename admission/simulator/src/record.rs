@@ -6,8 +6,8 @@ use crate::outcome::{PoolOutcome, Quantiles, SchoolOutcome, Second};
 use crate::policy::{Promise, Pupil};
 use crate::scenario::Pool;
 
-/// Every so many polls one promise is checked, besides everybody's first.
-const CHECKED: u64 = 64;
+/// With so many pupils every promise of every poll is checked, with n times as many every n-th.
+const CHECKED: u64 = 40_000;
 /// Somebody waits: more than this many seconds of work. Fewer are on their way.
 const BACKLOG: f64 = 2.0;
 /// A later time than promised before is one only from so many seconds on, or so much of the wait.
@@ -48,6 +48,8 @@ pub(crate) struct Record {
     slices: Vec<Slice>,
     traces: Vec<Trace>,
     promises: Vec<(f32, Pupil, Promise)>,
+    /// Of so many promises one is checked.
+    one_in: u64,
     waiting: u32,
     waiting_of: Vec<u32>,
     schools_waiting: usize,
@@ -89,6 +91,7 @@ impl Record {
             });
         }
         let changes = pool.backend.cores.changes();
+        let people = traces.len() as u64;
         Self {
             outcome,
             hash: pool.backend.hash.as_secs_f64(),
@@ -96,6 +99,7 @@ impl Record {
             slices: Vec::new(),
             traces,
             promises: Vec::new(),
+            one_in: 1 + people / CHECKED,
             waiting: 0,
             waiting_of: vec![0; schools],
             schools_waiting: 0,
@@ -139,11 +143,14 @@ impl Record {
             let left = f64::from(trace.promised_until - at).max(0.0);
             if promise.likely > left + LATER.0.max(LATER.1 * left) {
                 self.outcome.revised_up += 1;
+                self.outcome.revised_unexplained += u64::from(!promise.reason);
                 trace.promised_until = until;
             }
             trace.promised_until = trace.promised_until.min(until.max(at));
         }
-        if first || self.outcome.polls.is_multiple_of(CHECKED) {
+        // Spread by a multiplication: polls come in rounds, and every n-th could be the same pupil's.
+        let spread = self.outcome.polls.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        if spread.is_multiple_of(self.one_in) {
             self.promises.push((at, pupil, promise));
         }
     }
@@ -271,19 +278,32 @@ impl Record {
     }
 
     fn judge_promises(&mut self) {
+        let dump = std::env::var("DUMP").is_ok();
         let mut ratios = Vec::new();
-        let mut kept = 0_u64;
+        let mut widths = Vec::new();
+        let (mut sooner, mut later) = (0_u64, 0_u64);
         for (at, pupil, promise) in &self.promises {
             let began = self.traces[*pupil as usize].began;
             if began.is_nan() {
                 continue;
             }
             let left = f64::from(began - at);
-            kept += u64::from((promise.low..=promise.high).contains(&left));
+            if dump {
+                println!(
+                    "DUMP {at:.2} {left:.2} {:.2} {:.2} {:.2}",
+                    promise.low, promise.likely, promise.high
+                );
+            }
+            sooner += u64::from(left < promise.low);
+            later += u64::from(left > promise.high);
+            widths.push((promise.high - promise.low) / promise.likely.max(0.5));
             ratios.push(left / promise.likely.max(0.5));
         }
         self.outcome.promises = ratios.len() as u64;
-        self.outcome.covered = kept as f64 / ratios.len().max(1) as f64;
+        let part = |of: u64| of as f64 / ratios.len().max(1) as f64;
+        (self.outcome.sooner, self.outcome.later) = (part(sooner), part(later));
+        self.outcome.covered = 1.0 - part(sooner + later);
+        self.outcome.eta_width = Quantiles::of(&mut widths).p50;
         self.outcome.eta_ratio = Quantiles::of(&mut ratios).p50;
         let mut sums = vec![(0.0_f32, 0_u32, 0.0_f32, 0_u32); self.outcome.series.len()];
         for trace in &self.traces {

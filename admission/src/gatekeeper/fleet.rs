@@ -12,6 +12,7 @@ use super::company::Company;
 use super::{Buffered, Door, Gatekeeper, Grant};
 use crate::buffer::WaiterId;
 use crate::conductor::{Scene, part};
+use crate::forecast::Word;
 use crate::ledger::{
     Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, MemberId, Merge, Notice,
     Publish, Report, Seen, TicketKey,
@@ -158,6 +159,8 @@ pub(super) struct Fleet<W> {
     restored: Option<RoomState>,
     /// What the pacer remembers of the others.
     company: Company,
+    /// Pupils in the buffers of all gateways, as the pacer last heard.
+    buffered: u32,
     /// The fraction of a turn that is owed to the other gateways' pupils.
     turns_owed: f64,
     /// Pupils who may be called over the whole room; less than 0 if others have called more.
@@ -195,6 +198,7 @@ impl<W> Fleet<W> {
             merging: false,
             restored: None,
             company: Company::default(),
+            buffered: 0,
             turns_owed: 0.0,
             calls_allowed: 0.0,
         }
@@ -355,6 +359,22 @@ impl<W> Gatekeeper<W> {
             Some(f) if matches!(f.mode, Mode::Shared | Mode::Recovering) => f.notice.pace,
             Some(f) => self.conductor.pace_shown().map(|pace| pace / f.portion),
             None => self.conductor.pace_shown(),
+        }
+    }
+
+    /// What another gateway promises, if it conducts the room.
+    pub(super) fn heard_promise(&self) -> Option<Word> {
+        let fleet = self.fleet.as_ref()?;
+        let follows = matches!(fleet.mode, Mode::Shared | Mode::Recovering) && !fleet.pacer;
+        follows.then_some(fleet.notice.promise)
+    }
+
+    /// Pupils in the buffers that this gateway conducts for, and the part of the room that is.
+    pub(super) fn buffered_here(&self) -> (f64, f64) {
+        match &self.fleet {
+            Some(f) if f.mode == Mode::Shared && f.pacer => (f64::from(f.buffered), 1.0),
+            Some(f) => (self.buffered() as f64, f.portion),
+            None => (self.buffered() as f64, 1.0),
         }
     }
 
@@ -836,6 +856,7 @@ impl<W> Gatekeeper<W> {
             let pace = self.pace_before();
             let members = conduct.members.len();
             let fleet = self.fleet.as_mut()?;
+            fleet.buffered = buffered;
             let before = fleet.notice.members as usize;
             let pupils = fleet.company.bound(now, members, before, pace, pupils);
             serving = self.room.after(pupils).0;
@@ -854,6 +875,7 @@ impl<W> Gatekeeper<W> {
             cap,
             notice: Notice {
                 members: u32::try_from(conduct.members.len()).unwrap_or(u32::MAX),
+                promise: self.forecast.word(now),
                 ..self.conductor.notice(now)
             },
             shares: fleet.shares.divide(now, cap, &wants),

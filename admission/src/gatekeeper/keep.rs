@@ -33,6 +33,7 @@ impl<W> Gatekeeper<W> {
                 .map(|(s, used)| (s.key(), used))
                 .collect::<BTreeMap<SchoolKey, Used>>(),
             pacer: self.conductor.memory(),
+            forecast: self.forecast.bands(),
         }
     }
 
@@ -72,6 +73,7 @@ impl<W> Gatekeeper<W> {
             let now = self.ticked.unwrap_or_default();
             self.conductor.restart(now, &state.pacer);
         }
+        self.forecast.restore(&state.forecast);
         self.room.merge_serving(state.serving);
         for (key, turn) in state.last {
             if let Some(school) = self.room.index(key) {

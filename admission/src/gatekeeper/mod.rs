@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::buffer::{Buffer, WaiterId};
 use crate::conductor::{Conductor, Scene, part};
 use crate::curve::Curve;
+use crate::forecast::{Forecast, Scores, Sight};
 use crate::learning::{Learning, Lesson};
 use crate::pacer::{Pacer, Verdict};
 use crate::pass::{Pass, Tries};
@@ -109,6 +110,7 @@ pub struct Gatekeeper<W> {
     /// Until it is known where the line begins.
     learning: Option<Learning>,
     down: bool,
+    forecast: Forecast,
     waiting: u64,
     tokens: f64,
     ticked: Option<Duration>,
@@ -131,6 +133,7 @@ impl<W> Gatekeeper<W> {
             tries: Tries::default(),
             learning: Some(Learning::default()),
             down: false,
+            forecast: Forecast::default(),
             waiting: 0,
             tokens: 1.0,
             ticked: None,
@@ -339,8 +342,29 @@ impl<W> Gatekeeper<W> {
         }
     }
 
-    /// One step of the pacer and of the release. To be called about 20 times a second.
+    /// One step of the pacer, of the release and of the forecast. To be called about 20 times a
+    /// second.
     pub fn tick(&mut self, now: Duration) -> Grant<W> {
+        let grant = self.move_on(now);
+        if self.forecast.is_due(now) {
+            let (buffered, part) = self.buffered_here();
+            let (owed, lead) = self.conductor.owed(now, buffered);
+            let sight = Sight {
+                owed: owed / part,
+                lead,
+                capacity: self.conductor.capacity(),
+                overdue: self.conductor.overdue_after().unwrap_or_default(),
+                show_rate: self.conductor.show_rate(now),
+                settled: self.conductor.settled(),
+                door: self.door(),
+                heard: self.heard_promise(),
+            };
+            self.forecast.step(now, &self.room, &sight);
+        }
+        grant
+    }
+
+    fn move_on(&mut self, now: Duration) -> Grant<W> {
         let dt = self
             .ticked
             .map_or(Duration::ZERO, |last| now.saturating_sub(last));
@@ -409,7 +433,13 @@ impl<W> Gatekeeper<W> {
                 .map(crate::School::last)
                 .collect(),
             curve: Curve::of(&self.room),
+            outlook: self.forecast.outlook(),
         }
+    }
+
+    /// How good this gateway's forecasts were, since it started.
+    pub fn scores(&self) -> Scores {
+        *self.forecast.scores()
     }
 
     /// The watermark.

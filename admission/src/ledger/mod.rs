@@ -16,6 +16,7 @@ use std::time::Duration;
 pub use registers::Registers;
 use serde::{Deserialize, Serialize};
 
+use crate::forecast::Word;
 use crate::pacer::Memory;
 use crate::turn::{SchoolKey, Serving, Turn};
 
@@ -166,6 +167,9 @@ pub struct Notice {
     /// Pupils who have a gated login page in front of them.
     #[serde(rename = "t", default)]
     pub typing: u64,
+    /// What is promised to those who wait.
+    #[serde(rename = "w", default)]
+    pub promise: Word,
 }
 
 /// What the pacer needs; only it gets this.

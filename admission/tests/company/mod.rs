@@ -148,7 +148,7 @@ enum Kind {
 
 enum Reply {
     Exchanged(Duration, Box<Exchanged>),
-    Published(Publish, bool),
+    Published(Box<Publish>, bool),
     Merged(bool),
     Joined(Joined),
 }
@@ -639,7 +639,7 @@ impl Play {
                 if let Some(publish) = answer.publish {
                     self.call(g, Kind::Publish, move |registers, _| {
                         let accepted = registers.publish(&publish);
-                        Reply::Published(publish, accepted)
+                        Reply::Published(Box::new(publish), accepted)
                     });
                 }
                 self.merge(g, merges);

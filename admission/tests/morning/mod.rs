@@ -472,6 +472,7 @@ impl World {
             Standing::Waiting {
                 ahead,
                 eta,
+                reason: _,
                 poll_after,
             } => {
                 p.promises.extend(eta.map(|eta| (self.now, eta)));

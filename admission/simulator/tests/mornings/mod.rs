@@ -54,7 +54,7 @@ pub(crate) fn play(name: &str, pool: Pool, fleet: &Fleet) -> PoolOutcome {
     let outcome = pools.remove(0);
     println!(
         "{name:34} {}/{} in {:5.1} s, used {:.3} settled {:.3} least {:.3} after {:.1?}, slowdown {:.2} {:.2}, \
-         buffer {:.2} {:.2}, jain {:.4?}, covered {:.3} of {} ratio {:.2} up {:.3}, errors {}",
+         buffer {:.2} {:.2}, jain {:.4?}, covered {:.3} of {} sooner {:.3} later {:.3} width {:.2} ratio {:.2} up {:.4} silent {:.4}, errors {}",
         outcome.admitted,
         outcome.came,
         outcome.ended,
@@ -69,8 +69,12 @@ pub(crate) fn play(name: &str, pool: Pool, fleet: &Fleet) -> PoolOutcome {
         outcome.jain,
         outcome.covered,
         outcome.promises,
+        outcome.sooner,
+        outcome.later,
+        outcome.eta_width,
         outcome.eta_ratio,
         outcome.revised_up as f64 / outcome.polls.max(1) as f64,
+        outcome.revised_unexplained as f64 / outcome.polls.max(1) as f64,
         outcome.errors,
     );
     if std::env::var("SERIES").is_ok_and(|wanted| name.contains(&wanted)) {
