@@ -60,6 +60,10 @@ proptest! {
             match event {
                 Event::Join(school, pupils) => for _ in 0..pupils {
                     let school = SchoolIndex(school);
+                    // A flood pays with places that nobody holds, and an exact queue knows none.
+                    if room.cost(school) > 1 {
+                        break;
+                    }
                     let before = room.schools()[school.0 as usize].last();
                     let turn = room.join(school).expect("a school of this room");
                     prop_assert!(turn > before, "turns of a school only grow");
