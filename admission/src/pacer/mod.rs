@@ -1,6 +1,7 @@
 //! The pacer: how many logins may be in flight at a pool.
 
 mod adaptive;
+mod alone;
 mod fixed;
 mod window;
 
@@ -72,9 +73,15 @@ pub struct Outputs {
 /// What a pacer has learnt: kept over a restart, and handed to the next gateway that paces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
-    /// How long a login takes when the backend has nothing else to do, in seconds.
+    /// How long a login takes when the backend has nothing else to do, in seconds: the median.
     #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
     pub no_load: Option<f64>,
+    /// Nine logins in ten then take less than so many times that.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<f64>,
+    /// The mean is so many times that.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
     /// The cap that fitted last.
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
     pub cap: Option<f64>,
