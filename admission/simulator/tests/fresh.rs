@@ -82,6 +82,7 @@ fn a_capacity_that_saws() {
         holds("sawtooth", &outcome);
         assert!(outcome.settled_after.iter().all(|after| *after <= 5.0));
         assert!(outcome.slowdown.p99 <= 2.5, "{}", outcome.slowdown.p99);
+        assert!(outcome.buffered.p99 <= 3.0, "{}", outcome.buffered.p99);
     }
 }
 
@@ -110,6 +111,7 @@ fn two_lessons_begin_and_a_third_of_the_cores_is_gone_for_the_second() {
         let outcome = play_seeded("two waves", seed, pool.clone(), &Fleet::default());
         holds("two waves", &outcome);
         assert!(outcome.settled_after[0] <= 5.0);
+        assert!(outcome.buffered.p99 <= 3.0, "{}", outcome.buffered.p99);
     }
 }
 

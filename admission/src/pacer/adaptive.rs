@@ -1,8 +1,8 @@
 //! The pacer that finds the cap: delivery rate x no-load latency, and a little headroom.
 //!
 //! By Little's law a backend that completes `rate` logins a second, each of which would take
-//! `no_load` alone, works on `rate x no_load` at once; more in flight only waits in line and shows
-//! as delay. So under load the right cap can be computed from one window, whatever the cap is now:
+//! `no_load` alone on average, works on `rate x no_load` at once; more in flight only waits in line
+//! and shows as delay. So under load the right cap can be computed from one window, whatever the cap is now:
 //! the headroom of 15 % keeps the backend busy and stands as a small delay, and a delay that
 //! vanishes says that there is capacity to be found.
 //!
@@ -11,11 +11,15 @@
 //! under the cap before has ended. The no-load latency is never learnt from a latency that may
 //! hold a delay: only in quiet time, or when a lower cap made the backend complete less, which
 //! proves that it had nothing waiting. And slow is loss: a login under way for three times the
-//! no-load latency counts as lost, before it ends.
+//! no-load latency counts as lost, before it ends; where some logins cost many times as much as
+//! others, for two and a half times what nine in ten need without any load.
+
+mod ripe;
 
 use std::time::Duration;
 
 use super::alone::Alone;
+use super::reference::Reference;
 use super::window::{LOSS, Measure, Window};
 use super::{Inputs, Memory, Outputs, Pacer};
 
@@ -31,22 +35,8 @@ const IDLE_DELAY_AT_FIRST: f64 = 0.3;
 const CUT: f64 = 0.5;
 /// So many seconds of delay are the gateway's own: a busy machine, the network.
 const OWN_DELAY: f64 = 0.002;
-/// The shortest window, in seconds; and in no-load latencies.
-const WINDOW: f64 = 1.0;
-const WINDOW_LATENCIES: f64 = 2.0;
-/// The same while the cap grows: four exchanges between gateways.
-const GROWING_WINDOW: f64 = 0.4;
 /// A window with fewer samples says nothing yet.
 const SAMPLES: usize = 8;
-/// A median may be off by so much, and by so much while the cap grows.
-const EXACT: f64 = 0.08;
-const ROUGH: f64 = 0.12;
-/// What is above by so many times as much is above.
-const CERTAIN: f64 = 3.0;
-/// How many latencies it takes until those who end are a fair picture of those who begin.
-const COHORTS: f64 = 3.0;
-/// A window that still has not enough is given up after so many times its length.
-const PATIENCE: f64 = 4.0;
 /// How the cap grows while there is no delay: the first time, the second, then.
 const GROWTH: [f64; 3] = [1.25, 1.5, 2.0];
 /// Corrections below this part of the cap are noise, and are smoothed.
@@ -74,16 +64,6 @@ const PROBE: Duration = Duration::from_secs(10);
 const DIP_LATENCY: f64 = 0.8;
 /// What a busy window says about the pool holds so long for promises.
 const FRESH: Duration = Duration::from_secs(10);
-/// So much fewer in flight than in the window it is compared with, and what is completed must have
-/// fallen by so much of that, to prove that nothing waited.
-const FEWER: f64 = 0.88;
-const PROPORTION: f64 = 0.6;
-/// Logins by which a window's count may be off.
-const NOISE_LOGINS: f64 = 2.0;
-/// With about as many in flight, a rate that differs by so much says that the capacity has changed.
-const CHANGED: f64 = 0.08;
-/// A window so many windows ago is compared with no more: a capacity that creeps takes the cap with it.
-const MOST_AGED: u32 = 3;
 /// A delay above this is odd once the cap has been corrected; after so many windows of it the
 /// no-load latency is looked for.
 const ODD_DELAY: f64 = 0.35;
@@ -117,21 +97,21 @@ pub struct Adaptive {
     goal: Option<f64>,
     no_load: Option<Alone>,
     rate: Option<f64>,
+    /// Logins per second that were seen, as long as `rate` is only hope.
+    proven: Option<f64>,
     phase: Phase,
     window: Window,
     growth: usize,
     odd: u32,
     was_down: bool,
-    /// What a busy window said, and how many windows ago.
-    reference: Option<(Measure, u32)>,
+    /// What a busy window said not long ago.
+    reference: Reference,
     /// Since when somebody has been in flight without a break.
     busy_since: Option<Duration>,
     refresh: Duration,
     lesson: Duration,
     /// From then on it may be tried whether more in flight make the pool complete more.
     probe: Duration,
-    /// It is being tried.
-    tried: bool,
     settled: bool,
     /// When a busy window last said what the pool can do.
     confirmed: Option<Duration>,
@@ -154,17 +134,17 @@ impl Adaptive {
             goal: None,
             no_load: None,
             rate: None,
+            proven: None,
             phase: Phase::Steady,
             window: Window::default(),
             growth: GROWTH.len() - 1,
             odd: 0,
             was_down: false,
-            reference: None,
+            reference: Reference::default(),
             busy_since: None,
             refresh: REFRESH,
             lesson: Duration::ZERO,
             probe: Duration::ZERO,
-            tried: false,
             settled: false,
             confirmed: None,
             fresh: false,
@@ -205,52 +185,6 @@ impl Adaptive {
         self.reopen(now);
     }
 
-    /// Whether the window has enough in it to decide.
-    fn is_ripe(&self, now: Duration) -> bool {
-        let growing = self.growth > 0;
-        let alone = self.median().unwrap_or(0.0);
-        let shortest = match self.phase {
-            Phase::Dip { .. } => GROWING_WINDOW.max(alone),
-            Phase::Steady if growing => GROWING_WINDOW.max(alone),
-            Phase::Steady => WINDOW.max(WINDOW_LATENCIES * alone),
-        };
-        let open = self.window.seconds();
-        let samples = self.window.samples();
-        let enough = self.window.is_losing() || (samples >= SAMPLES && self.is_clear(growing));
-        if open >= shortest && enough && !self.has_just_begun(now) {
-            return true;
-        }
-        open >= PATIENCE * WINDOW.max(2.0 * WINDOW_LATENCIES * alone)
-    }
-
-    /// Whether the median is exact enough to decide by. Where some logins cost many times as much as
-    /// others that takes more of them; but a long delay shows at once.
-    fn is_clear(&self, growing: bool) -> bool {
-        let Some(latency) = self.window.median() else {
-            return true;
-        };
-        let first = || Alone::first(&self.window.measure(f64::MAX, f64::MAX), latency);
-        let alone = self.no_load.unwrap_or_else(first);
-        if alone.spread() * self.window.under_way() > EXACT {
-            return false;
-        }
-        if !self.settled {
-            // The more are in flight the more there are, and what is not clear is no delay yet.
-            return true;
-        }
-        let noise = alone.noise(self.window.samples());
-        let most = if growing { ROUGH } else { EXACT };
-        noise <= most || delay(latency, alone) > ODD_DELAY + CERTAIN * noise
-    }
-
-    /// Of logins that began together the short ones end first: a median of those would be too low.
-    fn has_just_begun(&self, now: Duration) -> bool {
-        let (Some(since), Some(latency)) = (self.busy_since, self.window.median()) else {
-            return false;
-        };
-        now.saturating_sub(since).as_secs_f64() < COHORTS * latency
-    }
-
     fn decide(&mut self, now: Duration) {
         let (overdue, hopeless) = self
             .no_load
@@ -281,7 +215,7 @@ impl Adaptive {
         self.refresh = now + REFRESH;
         self.rate = Some(measure.rate.max(self.cap / alone.mean()));
         if measure.pressed {
-            self.grow(now);
+            self.grow(now, measure);
         } else {
             self.reopen(now);
         }
@@ -308,7 +242,7 @@ impl Adaptive {
             self.quiet(now, measure, delay);
         } else if !measure.pressed && delay < ODD_DELAY.max(idle + doubt) {
             // Used, but not used up: nothing to be learnt about what it can do.
-            self.growth = if self.settled { 0 } else { self.growth };
+            self.calm();
             self.rate = Some(self.rate.unwrap_or(0.0).max(measure.rate));
             self.confirm_ceiling(now, measure);
             self.reopen(now);
@@ -317,7 +251,7 @@ impl Adaptive {
             if delay < IDLE_DELAY + doubt {
                 self.refine(measure);
             }
-            self.grow(now);
+            self.grow(now, measure);
         } else {
             self.correct(now, measure, alone, latency);
         }
@@ -336,7 +270,15 @@ impl Adaptive {
         let used = measure.in_flight.min(self.cap);
         let cap = used.max(0.5 * self.cap) * CUT;
         self.set(now, cap);
+        self.proven = None;
         self.expect();
+    }
+
+    /// Nothing was learnt about what more it could do. The search for it goes on with small steps.
+    fn calm(&mut self) {
+        if self.settled && self.goal.is_none() {
+            self.growth = 0;
+        }
     }
 
     /// What the cap will complete if nothing waits.
@@ -348,7 +290,7 @@ impl Adaptive {
 
     /// Half of the cap or less is in use: a login finds the backend idle.
     fn quiet(&mut self, now: Duration, measure: &Measure, delay: f64) {
-        self.growth = if self.settled { 0 } else { self.growth };
+        self.calm();
         if measure.samples >= SAMPLES
             && now.saturating_sub(self.lesson) >= QUIET_LESSON
             && delay < 0.5
@@ -371,7 +313,9 @@ impl Adaptive {
     }
 
     /// Used up without a delay: it can do more.
-    fn grow(&mut self, now: Duration) {
+    fn grow(&mut self, now: Duration, measure: &Measure) {
+        // Until something was found that fits, hope is all there is.
+        self.proven = self.settled.then_some(measure.rate);
         let factor = GROWTH[self.growth.min(GROWTH.len() - 1)];
         self.growth = (self.growth + 1).min(GROWTH.len());
         let mut cap = (self.cap * factor).max(self.cap + 1.0);
@@ -380,6 +324,9 @@ impl Adaptive {
             cap = goal.max(self.cap + 1.0);
             self.growth = 0;
             self.goal = None;
+            self.proven = self.no_load.map(|alone| cap / HEADROOM / alone.mean());
+        } else if self.goal.is_some() {
+            self.proven = None;
         }
         self.set(now, cap);
         self.expect();
@@ -393,7 +340,8 @@ impl Adaptive {
         self.goal = None;
         self.settled = true;
         self.confirmed = Some(now);
-        if self.goes_with_it(measure, latency) {
+        let chance = |samples: usize| alone.noise(samples);
+        if self.reference.nothing_waits(measure, latency, chance) {
             self.teach(now, latency, measure.samples);
         }
         let alone = self.no_load.unwrap_or(alone);
@@ -413,8 +361,7 @@ impl Adaptive {
         }
         if alone.uncertain() > DOUBTFUL && now >= self.probe {
             self.probe = now + PROBE.max(Duration::from_secs_f64(4.0 * self.window.seconds()));
-            self.reference = Some((*measure, 0));
-            self.tried = true;
+            self.reference.try_more(measure);
             self.set(now, self.cap.max(measure.in_flight) * GROWTH[0]);
             return;
         }
@@ -424,49 +371,10 @@ impl Adaptive {
         } else {
             1.0
         };
+        self.proven = None;
         let rate = self.rate.unwrap_or(measure.rate);
         self.rate = Some(rate + weight * (measure.rate - rate));
         self.set(now, self.cap + weight * (wanted - self.cap));
-    }
-
-    /// Whether fewer in flight made the backend complete less in proportion, at the same latency, or
-    /// more that were tried made it complete more: then nothing waited there, and what looks like a
-    /// delay is how long a login takes. Without this a no-load latency that is too low would pull the
-    /// cap down step by step, for ever. More that were not tried prove nothing: a capacity that has
-    /// just risen looks the same.
-    fn goes_with_it(&mut self, measure: &Measure, latency: f64) -> bool {
-        let tried = std::mem::take(&mut self.tried);
-        let Some((before, age)) = self.reference else {
-            self.reference = Some((*measure, 0));
-            return false;
-        };
-        let lower = measure.in_flight / before.in_flight.max(0.001);
-        let rate = measure.rate / before.rate.max(0.001);
-        let (lower, less) = if lower > 1.0 && tried {
-            (1.0 / lower, 1.0 / rate.max(0.001))
-        } else {
-            (lower, rate)
-        };
-        if lower > FEWER {
-            // Above it, or as many as before and another rate: it is the capacity that has changed.
-            let other = lower > 1.0 / FEWER || (rate / lower - 1.0).abs() > CHANGED;
-            self.reference = if other || age >= MOST_AGED {
-                Some((*measure, 0))
-            } else {
-                Some((before, age + 1))
-            };
-            return false;
-        }
-        // Of a few logins one more or less is no sign.
-        let samples = measure.samples.min(before.samples).max(1);
-        let chance = self.no_load.map_or(0.0, |alone| alone.noise(samples));
-        let same = before
-            .latency
-            .is_some_and(|before| (latency / before - 1.0).abs() < chance.max(0.1));
-        let noise = NOISE_LOGINS / samples as f64;
-        let proven = same && less < 1.0 - PROPORTION * (1.0 - lower) - noise;
-        self.reference = Some((*measure, 0));
-        proven
     }
 
     /// Nothing waits there.
@@ -542,7 +450,7 @@ impl Pacer for Adaptive {
             self.goal = Some(self.cap);
             self.cap = self.clamp(self.cap * CUT);
             self.rate = self.rate.map(|rate| rate * CUT);
-            self.reference = None;
+            self.reference = Reference::default();
             self.window = Window::opening(now);
         } else {
             if inputs.in_flight == 0 {
@@ -568,6 +476,7 @@ impl Pacer for Adaptive {
         Outputs {
             cap: self.cap(),
             capacity: self.capacity(),
+            proven: self.proven,
             overdue_after: self
                 .no_load
                 .map(|alone| Duration::from_secs_f64(alone.overdue())),
@@ -594,6 +503,7 @@ impl Pacer for Adaptive {
 
     fn resume(&mut self, now: Duration, memory: &Memory) {
         self.no_load = Alone::recalled(memory).or(self.no_load);
+        self.proven = None;
         self.rate = memory.rate.or(self.rate);
         if let Some(cap) = memory.cap {
             self.cap = self.clamp(cap);
@@ -602,7 +512,7 @@ impl Pacer for Adaptive {
         }
         self.confirmed = memory.fresh.then_some(now);
         self.phase = Phase::Steady;
-        self.reference = None;
+        self.reference = Reference::default();
         self.refresh = now + REFRESH;
         self.lesson = now;
         self.window = Window::opening(now);
@@ -614,7 +524,7 @@ impl Pacer for Adaptive {
         if let Some(cap) = memory.cap {
             self.cap = self.clamp(cap * CUT);
             self.goal = Some(cap);
-            self.growth = 1;
+            self.growth = GROWTH.len() - 1;
             self.rate = self.no_load.map(|alone| self.cap / alone.mean());
         }
     }

@@ -25,6 +25,8 @@ const MEAN_RANGE: (f64, f64) = (1.0, 2.2);
 /// distribution; and the standard error of its median is so many times that of its mean.
 const NINE_IN_TEN: f64 = 1.282;
 const MEDIAN_ERROR: f64 = 1.253;
+/// No backend is more regular than that.
+const LEAST_SPREAD: f64 = 0.15;
 /// What is off by so many standard errors is not so by chance.
 const CHANCE: f64 = 2.0;
 /// The median moves no further than this in one lesson.
@@ -134,18 +136,27 @@ impl Alone {
 
     /// The standard error of this median.
     pub(super) fn uncertain(&self) -> f64 {
-        self.noise(self.known as usize)
+        self.error(self.known)
     }
 
-    /// By which part of it a median of so many latencies is off as likely as not to one side or the
-    /// other: its standard error if they are spread log-normally.
+    /// The standard error of a median of so many latencies, as a part of it, if they are spread
+    /// log-normally.
     pub(super) fn noise(&self, samples: usize) -> f64 {
-        MEDIAN_ERROR * self.spread() / (samples.max(1) as f64).sqrt()
+        self.error(samples as f64)
+    }
+
+    fn error(&self, samples: f64) -> f64 {
+        MEDIAN_ERROR * self.spread() / samples.max(1.0).sqrt()
+    }
+
+    /// Whether it is known how latencies are spread.
+    pub(super) fn is_shaped(&self) -> bool {
+        self.shaped >= HEARD
     }
 
     /// The standard deviation of the logarithm of latencies that are spread log-normally.
     pub(super) fn spread(&self) -> f64 {
-        self.tail.ln() / NINE_IN_TEN
+        (self.tail.ln() / NINE_IN_TEN).max(LEAST_SPREAD)
     }
 
     /// Something else was measured for certain. Says whether it is much longer.

@@ -3,6 +3,7 @@
 mod adaptive;
 mod alone;
 mod fixed;
+mod reference;
 mod window;
 
 use std::time::Duration;
@@ -63,6 +64,9 @@ pub struct Outputs {
     /// What the pool is believed to complete with the cap used up, in logins per second;
     /// `None` until the first logins have been answered.
     pub capacity: Option<f64>,
+    /// The part of that which it has shown, and not only hope: for whoever calls pupils long before
+    /// their logins come. `None`: all of it.
+    pub proven: Option<f64>,
     /// A login under way for longer counts as lost, whatever comes of it; `None` for never.
     pub overdue_after: Option<Duration>,
     /// Whether what the pool can do is known by now, or was when this began. Until then nobody can
