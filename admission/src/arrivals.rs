@@ -14,7 +14,7 @@ use crate::turn::{Serving, Turn};
 /// as nobody knows that a pupil will not come, nobody else is released instead.
 pub(crate) const COMING: Duration = Duration::from_secs(3);
 /// How long releases are remembered, for the show rate.
-const REMEMBERED: Duration = Duration::from_secs(15);
+const REMEMBERED: Duration = Duration::from_secs(10);
 /// Releases closer together than this are remembered as one.
 const MERGE: Duration = Duration::from_millis(250);
 

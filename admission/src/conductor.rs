@@ -95,6 +95,7 @@ impl Conductor {
             return true;
         }
         let rate = self.capacity().unwrap_or_else(|| f64::from(self.cap()));
+        let rate = self.outputs.proven.map_or(rate, |proven| proven.min(rate));
         let outstanding = self.typing.outstanding(now).max(self.heard.typing);
         ((outstanding + more) as f64) < (lead + 1.0) * rate.max(1.0)
     }
@@ -148,10 +149,13 @@ impl Conductor {
 
     /// How many pupils to release now.
     pub(crate) fn release(&mut self, now: Duration, scene: &Scene) -> u64 {
+        let typing = self.typing.outstanding(now);
         let flow = Flow {
             capacity: self.capacity().map(|c| c * scene.portion),
+            proven: self.outputs.proven.map(|c| c * scene.portion),
             buffered: scene.buffered,
-            coming: self.arrivals.coming(now) + self.typing.outstanding(now),
+            coming: self.arrivals.coming(now) + typing,
+            typing,
             lead: self.typing.lead(),
             cap: scene.cap,
             free: scene.free,

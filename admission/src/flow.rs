@@ -23,6 +23,8 @@ const LONGEST_STEP: Duration = Duration::from_millis(500);
 const PIPE: f64 = 1.5;
 /// However wrong the estimate: not more in the buffer and on the way than so many seconds of work.
 const BOUND: f64 = 5.0;
+/// The same for those who type: it may take longer than it did.
+const BOUND_TYPING: f64 = 1.25;
 /// Time constant of the pace shown to pupils, in seconds.
 const PACE_TIME: f64 = 8.0;
 /// At a slow backend single pupils would shake it: then the time constant is that of so many.
@@ -33,12 +35,15 @@ const PACE_PUPILS: f64 = 25.0;
 pub(crate) struct Flow {
     /// Believed capacity, logins per second; `None` before the first answer.
     pub(crate) capacity: Option<f64>,
+    /// The part of it that was seen, and not only hoped for.
+    pub(crate) proven: Option<f64>,
     /// Pupils in the buffer.
     pub(crate) buffered: usize,
     /// Pupils released and still on their way.
     pub(crate) coming: u64,
-    /// For how long somebody types who was let in to the login page, in seconds; 0 if the login
-    /// itself is the gate. They are among those who are coming.
+    /// Those of them who have the login page in front of them.
+    pub(crate) typing: u64,
+    /// For how long they type, in seconds; 0 if the login itself is the gate.
     pub(crate) lead: f64,
     /// Logins that may be in flight.
     pub(crate) cap: u32,
@@ -117,8 +122,16 @@ impl Controller {
                 .saturating_sub(owed)
                 .min(flow.waiting);
         };
+        let proven = flow.proven.map_or(capacity, |proven| proven.min(capacity));
         let target = (capacity * TARGET.as_secs_f64()).max(1.0);
-        let error = (1.0 - flow.buffered as f64 / target).clamp(-1.0, 1.0);
+        // Whoever types beyond what is worked off meanwhile will stand in the buffer. To wait until
+        // they do, some seconds later, would be to call more and more until then.
+        let surplus = if flow.lead > 0.0 {
+            flow.typing as f64 - flow.lead * proven
+        } else {
+            0.0
+        };
+        let error = (1.0 - (flow.buffered as f64 + surplus) / target).clamp(-1.0, 1.0);
         self.integral =
             (self.integral + INTEGRAL * error * dt).clamp(INTEGRAL_RANGE.0, INTEGRAL_RANGE.1);
         let feed_forward = flow
@@ -128,9 +141,10 @@ impl Controller {
             (capacity * feed_forward * (1.0 + PROPORTIONAL * error + self.integral)).max(0.0);
         self.credit += rate * dt;
         // An empty pipe is filled at once, and so is a slot that nobody is on the way to.
-        let pipe = (((PIPE + flow.lead) * capacity) as u64).saturating_sub(owed);
+        let pipe = ((PIPE * capacity + flow.lead * proven) as u64).saturating_sub(owed);
         let urgent = pipe.max(u64::from(flow.free).saturating_sub(flow.coming));
-        let bound = (((BOUND + 2.0 * flow.lead) * capacity) as u64 + 8).saturating_sub(owed);
+        let most = BOUND * capacity + BOUND_TYPING * flow.lead * proven;
+        let bound = (most as u64 + 8).saturating_sub(owed);
         let steady = (self.credit as u64).min(flow.waiting);
         let release = steady.max(urgent).min(bound).min(flow.waiting);
         self.credit = (self.credit - release as f64).clamp(0.0, rate.max(1.0));

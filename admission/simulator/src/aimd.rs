@@ -57,6 +57,7 @@ impl Pacer for Aimd {
         Outputs {
             cap: self.cap as u32,
             capacity: (self.rate > 0.0).then_some(self.rate),
+            proven: None,
             overdue_after: Some(TIMEOUT),
             settled: self.rate > 0.0,
         }

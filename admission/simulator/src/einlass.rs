@@ -52,6 +52,10 @@ struct Browser {
     held: bool,
     by_ticket: bool,
     waiter: Option<WaiterId>,
+    /// Passes they were given: a fresh one comes with every answer.
+    passes: u32,
+    /// The latest has no tries left: they have a turn again.
+    worn_out: bool,
 }
 
 /// A turn, or 0 for none.
@@ -413,6 +417,9 @@ fn earlier_day(pool: &Pool) -> RoomState {
         used: BTreeMap::new(),
         pacer: Memory {
             no_load: Some(backend.hash.as_secs_f64()),
+            // Quantiles and mean of a log-normal cost, over its median.
+            tail: Some((1.282 * backend.spread).exp()),
+            mean: Some((backend.spread * backend.spread / 2.0).exp()),
             cap: Some(1.15 * cores),
             rate: None,
             fresh: false,
@@ -484,15 +491,18 @@ impl Admit for Einlass {
         told
     }
 
-    fn again(&mut self, now: Duration, pupil: Pupil, _: &mut Effects) -> Told {
+    fn again(&mut self, now: Duration, pupil: Pupil, effects: &mut Effects) -> Told {
+        if self.browser(pupil).worn_out {
+            return self.poll(now, pupil, effects);
+        }
         let g = self.any();
+        let browser = self.browser(pupil);
         let pass = Pass {
             room: RoomKey(0),
             school: SchoolKey(0),
             expires: Unix(u64::MAX),
-            id: pupil.into(),
+            id: u64::from(browser.passes) << 32 | u64::from(pupil),
         };
-        let browser = self.browser(pupil);
         browser.gateway = u8::try_from(g).unwrap_or(u8::MAX);
         browser.by_ticket = false;
         match self.gateways[g].keeper.enter_again(now, &pass, pupil) {
@@ -500,6 +510,12 @@ impl Admit for Einlass {
             Ok(Entry::Buffered(id)) => {
                 self.browser(pupil).waiter = Some(id);
                 Told::Buffered
+            }
+            Err(Refusal::Used) => {
+                let browser = self.browser(pupil);
+                browser.worn_out = true;
+                browser.turn = 0;
+                self.submit(now, pupil, effects)
             }
             Err(_) => wait(LATER),
         }
@@ -562,6 +578,9 @@ impl Admit for Einlass {
         if by_ticket {
             keeper.done(school, Turn(turn), epoch);
         }
+        let browser = &mut self.browsers[pupil as usize];
+        browser.passes += 1;
+        browser.worn_out = false;
         let grant = keeper.finish(now, verdict);
         self.wake(grant, effects);
         self.exchange(now, g, effects);

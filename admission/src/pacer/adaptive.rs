@@ -1,8 +1,8 @@
 //! The pacer that finds the cap: delivery rate x no-load latency, and a little headroom.
 //!
 //! By Little's law a backend that completes `rate` logins a second, each of which would take
-//! `no_load` alone, works on `rate x no_load` at once; more in flight only waits in line and shows
-//! as delay. So under load the right cap can be computed from one window, whatever the cap is now:
+//! `no_load` alone on average, works on `rate x no_load` at once; more in flight only waits in line
+//! and shows as delay. So under load the right cap can be computed from one window, whatever the cap is now:
 //! the headroom of 15 % keeps the backend busy and stands as a small delay, and a delay that
 //! vanishes says that there is capacity to be found.
 //!
@@ -11,11 +11,16 @@
 //! under the cap before has ended. The no-load latency is never learnt from a latency that may
 //! hold a delay: only in quiet time, or when a lower cap made the backend complete less, which
 //! proves that it had nothing waiting. And slow is loss: a login under way for three times the
-//! no-load latency counts as lost, before it ends.
+//! no-load latency counts as lost, before it ends; where some logins cost many times as much as
+//! others, for two and a half times what nine in ten need without any load.
+
+mod ripe;
 
 use std::time::Duration;
 
-use super::window::{Measure, Window};
+use super::alone::Alone;
+use super::reference::Reference;
+use super::window::{LOSS, Measure, Window};
 use super::{Inputs, Memory, Outputs, Pacer};
 
 /// In flight above what the delivery rate needs: that much delay keeps the backend busy.
@@ -27,56 +32,38 @@ const IDLE_DELAY: f64 = 0.1;
 /// The same before a delay was ever seen: the first few samples are rough, and what was taken for a
 /// delay wrongly would end the search.
 const IDLE_DELAY_AT_FIRST: f64 = 0.3;
-/// More lost than this, and the cap is cut.
-const LOSS: f64 = 0.1;
 const CUT: f64 = 0.5;
-/// A login that takes so many no-load latencies is lost, but not before it takes so many seconds
-/// more: a hiccup of the network is no loss.
-const OVERDUE: f64 = 3.0;
-const OVERDUE_AT_LEAST: f64 = 0.25;
 /// So many seconds of delay are the gateway's own: a busy machine, the network.
 const OWN_DELAY: f64 = 0.002;
-/// The shortest window, in seconds; and in no-load latencies.
-const WINDOW: f64 = 1.0;
-const WINDOW_LATENCIES: f64 = 2.0;
-/// The same while the cap grows: four exchanges between gateways.
-const GROWING_WINDOW: f64 = 0.4;
 /// A window with fewer samples says nothing yet.
 const SAMPLES: usize = 8;
-/// How many latencies it takes until those who end are a fair picture of those who begin.
-const COHORTS: f64 = 3.0;
-/// A window that still has not enough is given up after so many times its length.
-const PATIENCE: f64 = 4.0;
 /// How the cap grows while there is no delay: the first time, the second, then.
 const GROWTH: [f64; 3] = [1.25, 1.5, 2.0];
 /// Corrections below this part of the cap are noise, and are smoothed.
 const NOISE: f64 = 0.25;
 const SMOOTHING: f64 = 0.6;
-/// The no-load latency moves no further than this in one lesson.
-const NO_LOAD_RANGE: (f64, f64) = (0.7, 1.5);
 /// How much lower the cap is while the no-load latency is looked for, and how much less must then
 /// be completed to prove that nothing waited.
 const DIP: f64 = 0.75;
 const DIPPED: f64 = 0.93;
+/// After it the cap is not more than so many times what it was before.
+const DIP_RISE: f64 = 1.5;
 const MOST_DIPS: u32 = 6;
-/// What it rests on counts as no more than so many samples.
-const MOST_KNOWN: f64 = 500.0;
 /// Under load it is looked for that often.
 const REFRESH: Duration = Duration::from_mins(2);
 /// A rise is looked at again soon: it may have been a capacity that fell just then.
 const CONFIRM: Duration = Duration::from_secs(15);
 /// In quiet time it is learnt that often at most.
 const QUIET_LESSON: Duration = Duration::from_secs(10);
+/// A no-load latency that may be off by so much is doubtful. If it is too low by no more than the
+/// headroom, any cap looks right: so it is tried, that often at most, whether more in flight make
+/// the backend complete more.
+const DOUBTFUL: f64 = 0.05;
+const PROBE: Duration = Duration::from_secs(10);
 /// With slower logins a dip would cost more than it brings; then only a suspicion is followed.
 const DIP_LATENCY: f64 = 0.8;
 /// What a busy window says about the pool holds so long for promises.
 const FRESH: Duration = Duration::from_secs(10);
-/// So much fewer in flight than in the window it is compared with, and what is completed must have
-/// fallen by so much of that, to prove that nothing waited.
-const FEWER: f64 = 0.88;
-const PROPORTION: f64 = 0.6;
-/// Logins by which a window's count may be off.
-const NOISE_LOGINS: f64 = 2.0;
 /// A delay above this is odd once the cap has been corrected; after so many windows of it the
 /// no-load latency is looked for.
 const ODD_DELAY: f64 = 0.35;
@@ -106,26 +93,30 @@ pub struct Adaptive {
     /// Ceiling in logins per second, if the operator set one.
     ceiling: Option<f64>,
     cap: f64,
-    no_load: Option<f64>,
+    /// The cap that fitted before the backend broke or this pacer started.
+    goal: Option<f64>,
+    no_load: Option<Alone>,
     rate: Option<f64>,
+    /// Logins per second that were seen, as long as `rate` is only hope.
+    proven: Option<f64>,
     phase: Phase,
     window: Window,
     growth: usize,
     odd: u32,
     was_down: bool,
-    /// What a busy window said some time ago.
-    reference: Option<Measure>,
+    /// What a busy window said not long ago.
+    reference: Reference,
     /// Since when somebody has been in flight without a break.
     busy_since: Option<Duration>,
     refresh: Duration,
     lesson: Duration,
+    /// From then on it may be tried whether more in flight make the pool complete more.
+    probe: Duration,
     settled: bool,
     /// When a busy window last said what the pool can do.
     confirmed: Option<Duration>,
     /// Whether that is not long ago.
     fresh: bool,
-    /// How many samples the no-load latency rests on.
-    known: f64,
 }
 
 impl Adaptive {
@@ -140,22 +131,28 @@ impl Adaptive {
             bounds,
             ceiling,
             cap: f64::from(min),
+            goal: None,
             no_load: None,
             rate: None,
+            proven: None,
             phase: Phase::Steady,
             window: Window::default(),
             growth: GROWTH.len() - 1,
             odd: 0,
             was_down: false,
-            reference: None,
+            reference: Reference::default(),
             busy_since: None,
             refresh: REFRESH,
             lesson: Duration::ZERO,
+            probe: Duration::ZERO,
             settled: false,
             confirmed: None,
             fresh: false,
-            known: 0.0,
         }
+    }
+
+    fn median(&self) -> Option<f64> {
+        self.no_load.map(|alone| alone.median())
     }
 
     fn clamp(&self, cap: f64) -> f64 {
@@ -173,9 +170,9 @@ impl Adaptive {
 
     /// A new window, once what is in flight now has ended.
     fn reopen(&mut self, now: Duration) {
-        let settle = self.window.median().or(self.no_load).unwrap_or(0.0);
+        let settle = self.window.median().or(self.median()).unwrap_or(0.0);
         // Slower than lost is not waited for.
-        let most = self.no_load.map_or(f64::MAX, |alone| OVERDUE * alone);
+        let most = self.no_load.map_or(f64::MAX, |alone| alone.overdue());
         self.window = Window::opening(now + Duration::from_secs_f64(settle.min(most).min(30.0)));
     }
 
@@ -188,33 +185,11 @@ impl Adaptive {
         self.reopen(now);
     }
 
-    /// Whether the window has enough in it to decide.
-    fn is_ripe(&self, now: Duration) -> bool {
-        let growing = self.growth > 0;
-        let alone = self.no_load.unwrap_or(0.0);
-        let shortest = match self.phase {
-            Phase::Dip { .. } => GROWING_WINDOW.max(alone),
-            Phase::Steady if growing => GROWING_WINDOW.max(alone),
-            Phase::Steady => WINDOW.max(WINDOW_LATENCIES * alone),
-        };
-        let open = self.window.seconds();
-        let enough = self.window.samples() >= SAMPLES || self.window.lost() >= 2.0;
-        if open >= shortest && enough && !self.has_just_begun(now) {
-            return true;
-        }
-        open >= PATIENCE * WINDOW.max(2.0 * WINDOW_LATENCIES * alone)
-    }
-
-    /// Of logins that began together the short ones end first: a median of those would be too low.
-    fn has_just_begun(&self, now: Duration) -> bool {
-        let (Some(since), Some(latency)) = (self.busy_since, self.window.median()) else {
-            return false;
-        };
-        now.saturating_sub(since).as_secs_f64() < COHORTS * latency
-    }
-
     fn decide(&mut self, now: Duration) {
-        let measure = self.window.measure();
+        let (overdue, hopeless) = self
+            .no_load
+            .map_or((f64::MAX, f64::MAX), |a| (a.overdue(), a.hopeless()));
+        let measure = self.window.measure(overdue, hopeless);
         match (self.phase, self.no_load, measure.latency) {
             (_, None, Some(latency)) => self.learn_first(now, latency, &measure),
             (Phase::Dip { cap, rate, dips }, Some(alone), _) => {
@@ -234,73 +209,94 @@ impl Adaptive {
 
     /// The very first answers came under the lowest cap: so long takes a login alone.
     fn learn_first(&mut self, now: Duration, latency: f64, measure: &Measure) {
-        self.no_load = Some(latency);
-        self.known = measure.samples as f64;
+        let alone = Alone::first(measure, latency);
+        self.no_load = Some(alone);
         self.lesson = now;
         self.refresh = now + REFRESH;
-        self.rate = Some(measure.rate.max(self.cap / latency));
+        self.rate = Some(measure.rate.max(self.cap / alone.mean()));
         if measure.pressed {
-            self.grow(now, latency);
+            self.grow(now, measure);
         } else {
             self.reopen(now);
         }
     }
 
-    fn steady(&mut self, now: Duration, measure: &Measure, alone: f64, latency: Option<f64>) {
+    fn steady(&mut self, now: Duration, measure: &Measure, alone: Alone, latency: Option<f64>) {
         let delay = latency.map_or(0.0, |latency| delay(latency, alone));
-        if measure.loss > LOSS && measure.loss.is_finite() && self.window.lost() >= 2.0 {
-            self.cut(now, measure, alone, latency);
+        // Where most logins take as long as ever, and slow ones are answered all the same, they are
+        // slow by themselves: a longer tail than was known. Fewer in flight would not help them.
+        let own = measure.samples >= SAMPLES && delay < ODD_DELAY;
+        let loss = if own {
+            measure.unanswered
+        } else {
+            measure.loss
+        };
+        let (idle, doubt) = if self.settled {
+            (IDLE_DELAY, 0.0)
+        } else {
+            (IDLE_DELAY_AT_FIRST, alone.doubt(measure.samples))
+        };
+        if loss > LOSS && self.window.is_losing() {
+            self.cut(now, measure, latency);
         } else if measure.in_flight < 0.5 * self.cap {
-            self.quiet(now, measure, alone, delay);
-        } else if !measure.pressed && delay < ODD_DELAY.max(self.idle_delay()) {
+            self.quiet(now, measure, delay);
+        } else if !measure.pressed && delay < ODD_DELAY.max(idle + doubt) {
             // Used, but not used up: nothing to be learnt about what it can do.
-            self.growth = if self.settled { 0 } else { self.growth };
+            self.calm();
             self.rate = Some(self.rate.unwrap_or(0.0).max(measure.rate));
             self.confirm_ceiling(now, measure);
             self.reopen(now);
-        } else if delay < self.idle_delay() {
+        } else if delay < idle + doubt {
             self.odd = 0;
-            if delay < IDLE_DELAY {
-                self.refine(measure, alone);
+            if delay < IDLE_DELAY + doubt {
+                self.refine(measure);
             }
-            self.grow(now, alone);
+            self.grow(now, measure);
         } else {
-            self.correct(now, measure, alone, latency.unwrap_or(alone));
-        }
-    }
-
-    fn idle_delay(&self) -> f64 {
-        if self.settled {
-            IDLE_DELAY
-        } else {
-            IDLE_DELAY_AT_FIRST
+            self.correct(now, measure, alone, latency);
         }
     }
 
     /// More than a few were lost.
-    fn cut(&mut self, now: Duration, measure: &Measure, alone: f64, latency: Option<f64>) {
+    fn cut(&mut self, now: Duration, measure: &Measure, latency: Option<f64>) {
         self.growth = 0;
+        self.goal = None;
         self.settled = true;
         let lowest = self.cap() <= self.bounds.min;
         if lowest && let Some(latency) = latency.filter(|_| measure.samples >= SAMPLES) {
             // As few in flight as there may be, and still slow: that is how long it takes now.
-            self.teach(now, latency, alone);
+            self.teach(now, latency, measure.samples);
         }
         let used = measure.in_flight.min(self.cap);
         let cap = used.max(0.5 * self.cap) * CUT;
         self.set(now, cap);
-        self.rate = Some(self.cap / alone);
+        self.proven = None;
+        self.expect();
+    }
+
+    /// Nothing was learnt about what more it could do. The search for it goes on with small steps.
+    fn calm(&mut self) {
+        if self.settled && self.goal.is_none() {
+            self.growth = 0;
+        }
+    }
+
+    /// What the cap will complete if nothing waits.
+    fn expect(&mut self) {
+        if let Some(alone) = self.no_load {
+            self.rate = Some(self.cap / alone.mean());
+        }
     }
 
     /// Half of the cap or less is in use: a login finds the backend idle.
-    fn quiet(&mut self, now: Duration, measure: &Measure, alone: f64, delay: f64) {
-        self.growth = if self.settled { 0 } else { self.growth };
+    fn quiet(&mut self, now: Duration, measure: &Measure, delay: f64) {
+        self.calm();
         if measure.samples >= SAMPLES
             && now.saturating_sub(self.lesson) >= QUIET_LESSON
             && delay < 0.5
-            && let Some(latency) = measure.latency
+            && let Some(alone) = &mut self.no_load
         {
-            self.no_load = Some(within(latency, alone));
+            alone.rest(measure);
             self.lesson = now;
             self.refresh = now + REFRESH;
         }
@@ -317,27 +313,42 @@ impl Adaptive {
     }
 
     /// Used up without a delay: it can do more.
-    fn grow(&mut self, now: Duration, alone: f64) {
+    fn grow(&mut self, now: Duration, measure: &Measure) {
+        // Until something was found that fits, hope is all there is.
+        self.proven = self.settled.then_some(measure.rate);
         let factor = GROWTH[self.growth.min(GROWTH.len() - 1)];
         self.growth = (self.growth + 1).min(GROWTH.len());
-        let cap = (self.cap * factor).max(self.cap + 1.0);
+        let mut cap = (self.cap * factor).max(self.cap + 1.0);
+        // What fitted before is not leapt over: chances are that it fits.
+        if let Some(goal) = self.goal.filter(|goal| (self.cap..cap).contains(goal)) {
+            cap = goal.max(self.cap + 1.0);
+            self.growth = 0;
+            self.goal = None;
+            self.proven = self.no_load.map(|alone| cap / HEADROOM / alone.mean());
+        } else if self.goal.is_some() {
+            self.proven = None;
+        }
         self.set(now, cap);
-        self.rate = Some(self.cap / alone);
+        self.expect();
     }
 
     /// Used up, and with a delay: now the rate says how many it works on.
-    fn correct(&mut self, now: Duration, measure: &Measure, alone: f64, latency: f64) {
-        self.growth = 0;
+    fn correct(&mut self, now: Duration, measure: &Measure, alone: Alone, latency: Option<f64>) {
+        let latency = latency.unwrap_or(alone.median());
+        // Logins that began together end together: after a rise the rate is not to be relied on.
+        let risen = std::mem::take(&mut self.growth) > 0;
+        self.goal = None;
         self.settled = true;
         self.confirmed = Some(now);
-        if self.completes_less(measure, latency) {
-            self.teach(now, latency, alone);
+        let chance = |samples: usize| alone.noise(samples);
+        if self.reference.nothing_waits(measure, latency, chance) {
+            self.teach(now, latency, measure.samples);
         }
         let alone = self.no_load.unwrap_or(alone);
         let odd = delay(latency, alone) > ODD_DELAY + 1.0 / measure.in_flight.max(1.0);
         self.odd = if odd { self.odd + 1 } else { 0 };
-        let due = now >= self.refresh && alone <= DIP_LATENCY;
-        if (due || self.odd >= ODD_WINDOWS) && self.cap() > self.bounds.min {
+        let due = now >= self.refresh && alone.median() <= DIP_LATENCY;
+        if (due || self.odd >= ODD_WINDOWS) && !risen && self.cap() > self.bounds.min {
             self.odd = 0;
             self.refresh = now + REFRESH;
             self.phase = Phase::Dip {
@@ -348,64 +359,36 @@ impl Adaptive {
             self.set(now, self.cap.min(measure.in_flight) * DIP);
             return;
         }
-        let wanted = measure.rate * alone * HEADROOM + EXTRA;
+        if alone.uncertain() > DOUBTFUL && now >= self.probe {
+            self.probe = now + PROBE.max(Duration::from_secs_f64(4.0 * self.window.seconds()));
+            self.reference.try_more(measure);
+            self.set(now, self.cap.max(measure.in_flight) * GROWTH[0]);
+            return;
+        }
+        let wanted = measure.rate * alone.mean() * HEADROOM + EXTRA;
         let weight = if (wanted / self.cap - 1.0).abs() < NOISE {
             SMOOTHING
         } else {
             1.0
         };
+        self.proven = None;
         let rate = self.rate.unwrap_or(measure.rate);
         self.rate = Some(rate + weight * (measure.rate - rate));
         self.set(now, self.cap + weight * (wanted - self.cap));
     }
 
-    /// Whether fewer in flight made the backend complete less in proportion, at the same latency:
-    /// then nothing waited there, and what looks like a delay is how long a login takes. Without
-    /// this a no-load latency that is too low would pull the cap down step by step, for ever.
-    fn completes_less(&mut self, measure: &Measure, latency: f64) -> bool {
-        let Some(before) = self.reference else {
-            self.reference = Some(*measure);
-            return false;
-        };
-        let lower = measure.in_flight / before.in_flight.max(0.001);
-        if lower > FEWER {
-            if lower > 1.0 / FEWER {
-                self.reference = Some(*measure);
-            }
-            return false;
-        }
-        let less = measure.rate / before.rate.max(0.001);
-        let same = before
-            .latency
-            .is_some_and(|before| (latency / before - 1.0).abs() < 0.1);
-        // Of a few logins one more or less is no sign.
-        let few = measure.samples.min(before.samples).max(1);
-        let noise = NOISE_LOGINS / few as f64;
-        let proven = same && less < 1.0 - PROPORTION * (1.0 - lower) - noise;
-        let refuted = less > 1.0 - 0.5 * PROPORTION * (1.0 - lower);
-        if proven || refuted {
-            self.reference = Some(*measure);
-        }
-        proven
-    }
-
-    /// Nothing waits there, so all of it is how long a login takes: the first few samples said that
-    /// only roughly.
-    fn refine(&mut self, measure: &Measure, alone: f64) {
-        if let Some(latency) = measure.latency {
-            let more = measure.samples as f64;
-            self.no_load = Some((alone * self.known + latency * more) / (self.known + more));
-            self.known = (self.known + more).min(MOST_KNOWN);
+    /// Nothing waits there.
+    fn refine(&mut self, measure: &Measure) {
+        if let Some(alone) = &mut self.no_load {
+            alone.refine(measure);
         }
     }
 
     /// Learns the no-load latency. A rise is confirmed soon.
-    fn teach(&mut self, now: Duration, latency: f64, alone: f64) {
-        let learnt = within(latency, alone);
-        self.no_load = Some(learnt);
-        self.known = MOST_KNOWN / 10.0;
+    fn teach(&mut self, now: Duration, latency: f64, samples: usize) {
+        let taught = |alone: &mut Alone| alone.teach(latency, samples);
+        let rose = self.no_load.as_mut().is_some_and(taught);
         self.lesson = now;
-        let rose = learnt > 1.15 * alone;
         self.refresh = now + if rose { CONFIRM } else { REFRESH };
     }
 
@@ -413,13 +396,13 @@ impl Adaptive {
         &mut self,
         now: Duration,
         measure: &Measure,
-        alone: f64,
+        alone: Alone,
         (cap, rate, dips): (f64, f64, u32),
     ) {
         let lower = self.cap() > self.bounds.min && dips < MOST_DIPS;
         match measure.latency {
             Some(latency) if measure.pressed && measure.rate < DIPPED * rate => {
-                self.teach(now, latency, alone);
+                self.teach(now, latency, measure.samples);
             }
             // It completes as much as before with less in flight: the dip has cost nothing, and the
             // no-load latency is lower still.
@@ -436,7 +419,7 @@ impl Adaptive {
         let alone = self.no_load.unwrap_or(alone);
         self.set(
             now,
-            (rate * alone * HEADROOM + EXTRA).min(cap * NO_LOAD_RANGE.1),
+            (rate * alone.mean() * HEADROOM + EXTRA).min(cap * DIP_RISE),
         );
     }
 
@@ -451,17 +434,9 @@ impl Adaptive {
     }
 }
 
-fn overdue_after(alone: f64) -> Duration {
-    Duration::from_secs_f64((OVERDUE * alone).max(alone + OVERDUE_AT_LEAST))
-}
-
 /// How much longer a login takes than alone, as a part of that.
-fn delay(latency: f64, alone: f64) -> f64 {
-    ((latency - alone - OWN_DELAY) / alone).max(-0.5)
-}
-
-fn within(latency: f64, alone: f64) -> f64 {
-    latency.clamp(alone * NO_LOAD_RANGE.0, alone * NO_LOAD_RANGE.1)
+fn delay(latency: f64, alone: Alone) -> f64 {
+    ((latency - alone.median() - OWN_DELAY) / alone.median()).max(-0.5)
 }
 
 impl Pacer for Adaptive {
@@ -472,9 +447,10 @@ impl Pacer for Adaptive {
             // Whatever broke is weak still: half of what it could do, and up from there.
             self.phase = Phase::Steady;
             self.growth = 1;
+            self.goal = Some(self.cap);
             self.cap = self.clamp(self.cap * CUT);
             self.rate = self.rate.map(|rate| rate * CUT);
-            self.reference = None;
+            self.reference = Reference::default();
             self.window = Window::opening(now);
         } else {
             if inputs.in_flight == 0 {
@@ -500,7 +476,10 @@ impl Pacer for Adaptive {
         Outputs {
             cap: self.cap(),
             capacity: self.capacity(),
-            overdue_after: self.no_load.map(overdue_after),
+            proven: self.proven,
+            overdue_after: self
+                .no_load
+                .map(|alone| Duration::from_secs_f64(alone.overdue())),
             settled: self.fresh,
         }
     }
@@ -510,16 +489,21 @@ impl Pacer for Adaptive {
             Phase::Steady => self.cap,
             Phase::Dip { cap, .. } => cap,
         };
-        Memory {
-            no_load: self.no_load,
+        let mut memory = Memory {
             cap: self.settled.then_some(cap),
             rate: self.rate,
             fresh: self.fresh,
+            ..Memory::default()
+        };
+        if let Some(alone) = &self.no_load {
+            alone.remember(&mut memory);
         }
+        memory
     }
 
     fn resume(&mut self, now: Duration, memory: &Memory) {
-        self.no_load = memory.no_load.or(self.no_load);
+        self.no_load = Alone::recalled(memory).or(self.no_load);
+        self.proven = None;
         self.rate = memory.rate.or(self.rate);
         if let Some(cap) = memory.cap {
             self.cap = self.clamp(cap);
@@ -528,7 +512,7 @@ impl Pacer for Adaptive {
         }
         self.confirmed = memory.fresh.then_some(now);
         self.phase = Phase::Steady;
-        self.reference = None;
+        self.reference = Reference::default();
         self.refresh = now + REFRESH;
         self.lesson = now;
         self.window = Window::opening(now);
@@ -539,8 +523,9 @@ impl Pacer for Adaptive {
         self.confirmed = None;
         if let Some(cap) = memory.cap {
             self.cap = self.clamp(cap * CUT);
-            self.growth = 1;
-            self.rate = memory.no_load.map(|alone| self.cap / alone);
+            self.goal = Some(cap);
+            self.growth = GROWTH.len() - 1;
+            self.rate = self.no_load.map(|alone| self.cap / alone.mean());
         }
     }
 }

@@ -63,6 +63,7 @@ impl Pacer for Fixed {
                 (Some(rate), Some(ceiling)) => Some(rate.min(ceiling)),
                 (rate, _) => rate,
             },
+            proven: None,
             overdue_after: None,
             settled: capacity.is_some(),
         }

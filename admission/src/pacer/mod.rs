@@ -1,7 +1,9 @@
 //! The pacer: how many logins may be in flight at a pool.
 
 mod adaptive;
+mod alone;
 mod fixed;
+mod reference;
 mod window;
 
 use std::time::Duration;
@@ -62,6 +64,9 @@ pub struct Outputs {
     /// What the pool is believed to complete with the cap used up, in logins per second;
     /// `None` until the first logins have been answered.
     pub capacity: Option<f64>,
+    /// The part of that which it has shown, and not only hope: for whoever calls pupils long before
+    /// their logins come. `None`: all of it.
+    pub proven: Option<f64>,
     /// A login under way for longer counts as lost, whatever comes of it; `None` for never.
     pub overdue_after: Option<Duration>,
     /// Whether what the pool can do is known by now, or was when this began. Until then nobody can
@@ -72,9 +77,15 @@ pub struct Outputs {
 /// What a pacer has learnt: kept over a restart, and handed to the next gateway that paces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
-    /// How long a login takes when the backend has nothing else to do, in seconds.
+    /// How long a login takes when the backend has nothing else to do, in seconds: the median.
     #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
     pub no_load: Option<f64>,
+    /// Nine logins in ten then take less than so many times that.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<f64>,
+    /// The mean is so many times that.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
     /// The cap that fitted last.
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
     pub cap: Option<f64>,

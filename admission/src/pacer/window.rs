@@ -6,6 +6,8 @@ use std::time::Duration;
 const LONGEST_STEP: Duration = Duration::from_millis(500);
 /// Samples kept: a median of more costs more than it says.
 const MOST_SAMPLES: usize = 8_192;
+/// More lost than this, and the cap is cut.
+pub(super) const LOSS: f64 = 0.1;
 /// In use up to here is as good as up to the cap: slots change hands, and that takes a moment.
 const NEARLY: f64 = 0.9;
 
@@ -15,6 +17,9 @@ pub(super) struct Window {
     /// Nothing counts before: what ends earlier began under another cap.
     opens: Duration,
     stepped: Option<Duration>,
+    /// Logins in flight when it opened, and now.
+    from: Option<f64>,
+    now: f64,
     latencies: Vec<f32>,
     completed: f64,
     lost: f64,
@@ -32,10 +37,16 @@ pub(super) struct Measure {
     pub(super) latency: Option<f64>,
     /// How many samples that is the median of.
     pub(super) samples: usize,
+    /// Nine in ten took less, in seconds; 0 if nothing was completed.
+    pub(super) tail: f64,
+    /// Mean latency in seconds, without what is beyond all belief; 0 if nothing was completed.
+    pub(super) mean: f64,
     /// Logins in flight, mean.
     pub(super) in_flight: f64,
     /// Part of the logins that were lost.
     pub(super) loss: f64,
+    /// The same without those that were answered after all, not hopelessly late.
+    pub(super) unanswered: f64,
     /// The cap was used up nearly all of the time.
     pub(super) pressed: bool,
 }
@@ -64,6 +75,8 @@ impl Window {
         if now < self.opens {
             return;
         }
+        self.from.get_or_insert(in_flight);
+        self.now = in_flight;
         let dt = now.saturating_sub(since).min(LONGEST_STEP).as_secs_f64();
         self.seconds += dt;
         self.login_seconds += dt * in_flight;
@@ -87,9 +100,16 @@ impl Window {
         self.latencies.len()
     }
 
-    /// Logins lost in it.
-    pub(super) fn lost(&self) -> f64 {
-        self.lost
+    /// The part of what began in it that is still under way. Those are the long ones, and a median of
+    /// the others is too low. Where as many are in flight as at the start, as many ended as began.
+    pub(super) fn under_way(&self) -> f64 {
+        let more = (self.now - self.from.unwrap_or(self.now)).max(0.0);
+        more / (more + self.completed).max(1.0)
+    }
+
+    /// Whether more are lost than may be, and not just one.
+    pub(super) fn is_losing(&self) -> bool {
+        self.lost >= 2.0 && self.lost > LOSS * (self.lost + self.completed)
     }
 
     /// Whether the cap has been used up nearly all of the time.
@@ -99,24 +119,39 @@ impl Window {
 
     /// The median latency so far, in seconds.
     pub(super) fn median(&self) -> Option<f64> {
-        let mut sorted = self.latencies.clone();
-        let middle = sorted.len() / 2;
-        if sorted.is_empty() {
-            return None;
-        }
-        let (_, median, _) = sorted.select_nth_unstable_by(middle, f32::total_cmp);
-        Some(f64::from(*median))
+        self.longer_than(self.latencies.len() / 2)
     }
 
-    /// What it says.
-    pub(super) fn measure(&self) -> Measure {
+    /// The latency, in seconds, that so many are shorter than.
+    fn longer_than(&self, shorter: usize) -> Option<f64> {
+        let mut sorted = self.latencies.clone();
+        if shorter >= sorted.len() {
+            return None;
+        }
+        let (_, latency, _) = sorted.select_nth_unstable_by(shorter, f32::total_cmp);
+        Some(f64::from(*latency))
+    }
+
+    /// What it says. Logins that took longer than `overdue` were counted as lost when they had;
+    /// nothing that takes longer than `hopeless` can be a login's own latency. Both in seconds.
+    pub(super) fn measure(&self, overdue: f64, hopeless: f64) -> Measure {
         let seconds = self.seconds.max(0.001);
+        let samples = self.latencies.len();
+        let latencies = || self.latencies.iter().copied().map(f64::from);
+        let late = latencies().filter(|l| (overdue..=hopeless).contains(l));
+        let scale = self.completed / samples.max(1) as f64;
+        let late = late.count() as f64 * scale;
+        let sum: f64 = latencies().map(|latency| latency.min(hopeless)).sum();
+        let all = (self.lost + self.completed).max(1.0);
         Measure {
             rate: self.completed / seconds,
             latency: self.median(),
-            samples: self.latencies.len(),
+            samples,
+            tail: self.longer_than(samples * 9 / 10).unwrap_or(0.0),
+            mean: sum / samples.max(1) as f64,
             in_flight: self.login_seconds / seconds,
-            loss: self.lost / (self.lost + self.completed).max(1.0),
+            loss: self.lost / all,
+            unanswered: (self.lost - late).max(0.0) / all,
             pressed: self.pressed(),
         }
     }

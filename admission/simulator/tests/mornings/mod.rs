@@ -1,4 +1,10 @@
 //! Mornings to test with, and what came of them in a line each.
+#![allow(
+    dead_code,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "not every test needs all"
+)]
 
 use std::time::Duration;
 
@@ -18,13 +24,19 @@ pub(crate) fn pool(cores: f64, hash: f64, load: f64, lasting: f64) -> Pool {
         name: format!("school-{part}.example"),
         pupils: whole(pupils * f64::from(part) / 55.0),
     });
+    let waves = vec![Wave::everybody(secs(lasting / load))];
+    pool_of(schools.collect(), backend, waves)
+}
+
+/// A pool that is as usual in everything else.
+pub(crate) fn pool_of(schools: Vec<School>, backend: Backend, waves: Vec<Wave>) -> Pool {
     Pool {
         name: "north".to_owned(),
         region: "north".to_owned(),
         admission: Admission::default(),
-        schools: schools.collect(),
-        waves: vec![Wave::everybody(secs(lasting / load))],
         backend,
+        schools,
+        waves,
     }
 }
 
@@ -43,9 +55,13 @@ pub(crate) fn gateways(number: usize) -> Fleet {
 }
 
 pub(crate) fn play(name: &str, pool: Pool, fleet: &Fleet) -> PoolOutcome {
+    play_seeded(name, 7, pool, fleet)
+}
+
+pub(crate) fn play_seeded(name: &str, seed: u64, pool: Pool, fleet: &Fleet) -> PoolOutcome {
     let scenario = Scenario {
         name: name.to_owned(),
-        seed: 7,
+        seed,
         longest: Duration::from_hours(1),
         fleet: fleet.clone(),
         pools: vec![pool],
@@ -88,4 +104,17 @@ pub(crate) fn play(name: &str, pool: Pool, fleet: &Fleet) -> PoolOutcome {
         "{name}: somebody is waiting still"
     );
     outcome
+}
+
+/// What is asked of every morning: the capacity is used, all of the time, nobody waits long at the
+/// backend, and nobody sees an error.
+pub(crate) fn holds(name: &str, outcome: &PoolOutcome) {
+    assert!(outcome.used >= 0.95, "{name}: {}", outcome.used);
+    assert!(outcome.used_least >= 0.9, "{name}: {}", outcome.used_least);
+    assert!(
+        outcome.slowdown.p99 <= 3.0,
+        "{name}: {:?}",
+        outcome.slowdown
+    );
+    assert_eq!(outcome.errors, 0, "{name}");
 }
