@@ -21,9 +21,12 @@ const EXPIRY: Duration = Duration::from_mins(1);
 /// Requests per second from one address, as web servers are told to limit logins.
 const PER_ADDRESS: f64 = 1.0;
 
+/// Its name, and how it is set for a pool.
+type Way = (&'static str, fn(&Pool) -> Policy);
+
 /// The morning with each of them.
 pub(super) fn all(scenario: &Scenario) -> Vec<Change> {
-    let ways: [(&'static str, fn(&Pool) -> Policy); 7] = [
+    let ways: [Way; 7] = [
         ("fixed cap", |pool| Policy::Fixed {
             cap: whole(pool.backend.cores_at(Duration::ZERO) * PER_CORE),
         }),
@@ -58,7 +61,7 @@ pub(super) fn all(scenario: &Scenario) -> Vec<Change> {
             rate: PER_ADDRESS,
         }),
     ];
-    let play = |(what, policy): (&'static str, fn(&Pool) -> Policy)| {
+    let play = |(what, policy): Way| {
         let mut scenario = scenario.clone();
         for pool in &mut scenario.pools {
             pool.admission.policy = policy(pool);
