@@ -163,40 +163,20 @@ impl Metrics {
                 metric
             }};
         }
+        macro_rules! seconds {
+            ($name:literal, $help:literal) => {{
+                let metric = Default::default();
+                let copy = Clone::clone(&metric);
+                registry.register_with_unit($name, $help, Unit::Seconds, copy);
+                metric
+            }};
+        }
         let capacity: Family<Pool, Gauge<f64, AtomicU64>> = Family::default();
         registry.register_with_unit(
             "capacity_logins",
             "What the pool is believed to complete with its cap used up",
             Unit::Other("per_second".to_owned()),
             capacity.clone(),
-        );
-        let ledger_seconds: Family<Pool, Gauge<f64, AtomicU64>> = Family::default();
-        registry.register_with_unit(
-            "ledger_mode_age",
-            "How long the room's ledger has been as it is",
-            Unit::Seconds,
-            ledger_seconds.clone(),
-        );
-        let backend_latency: Family<PoolBackend, Gauge<f64, AtomicU64>> = Family::default();
-        registry.register_with_unit(
-            "backend_login_latency",
-            "Peak-sensitive average of the backend's logins",
-            Unit::Seconds,
-            backend_latency.clone(),
-        );
-        let forecast_wait: Family<Pool, Counter<f64, AtomicU64>> = Family::default();
-        registry.register_with_unit(
-            "eta_wait",
-            "Real waits of the turns whose time was forecast",
-            Unit::Seconds,
-            forecast_wait.clone(),
-        );
-        let forecast_error: Family<Pool, Counter<f64, AtomicU64>> = Family::default();
-        registry.register_with_unit(
-            "eta_error",
-            "How far those waits were from the likely ones, without the sign",
-            Unit::Seconds,
-            forecast_error.clone(),
         );
         Self {
             forecasts: register!(
@@ -207,9 +187,18 @@ impl Metrics {
                 "eta_revisions",
                 "Forecasts that became later by more than 5 s or a tenth, by the reason shown"
             ),
-            forecast_wait,
-            forecast_error,
-            backend_latency,
+            forecast_wait: seconds!(
+                "eta_wait",
+                "Real waits of the turns whose time was forecast"
+            ),
+            forecast_error: seconds!(
+                "eta_error",
+                "How far those waits were from the likely ones, without the sign"
+            ),
+            backend_latency: seconds!(
+                "backend_login_latency",
+                "Peak-sensitive average of the backend's logins"
+            ),
             backend_state: register!("backend_state", "1 for how the backend is"),
             backend_in_flight: register!(
                 "backend_in_flight_requests",
@@ -232,7 +221,10 @@ impl Metrics {
                 "Second tries of requests of which nothing was sent"
             ),
             ledger: register!("ledger_mode", "1 for how the room's ledger is"),
-            ledger_seconds,
+            ledger_seconds: seconds!(
+                "ledger_mode_age",
+                "How long the room's ledger has been as it is"
+            ),
             requests: register!("requests", "Requests of a pool's schools"),
             failures: register!("request_failures", "Requests that ended in an error"),
             polls: register!("polls", "Polls of the turn"),
