@@ -85,6 +85,8 @@ pub(crate) struct Metrics {
     backend_state: Family<BackendState, Gauge>,
     backend_in_flight: Family<PoolBackend, Gauge>,
     backend_limit: Family<PoolBackend, Gauge>,
+    backend_unfinished: Family<PoolBackend, Gauge>,
+    backend_idle: Family<PoolBackend, Gauge<f64, AtomicU64>>,
     backend_latency: Family<PoolBackend, Gauge<f64, AtomicU64>>,
     backend_ejections: Family<PoolBackend, Counter>,
     retries: Family<Pool, Counter>,
@@ -198,6 +200,13 @@ impl Metrics {
             Unit::Seconds,
             forecast_error.clone(),
         );
+        let backend_idle: Family<PoolBackend, Gauge<f64, AtomicU64>> = Family::default();
+        registry.register_with_unit(
+            "backend_idle",
+            "How long no request has gone to the backend",
+            Unit::Seconds,
+            backend_idle.clone(),
+        );
         Self {
             forecasts: register!(
                 "eta_forecasts",
@@ -210,6 +219,7 @@ impl Metrics {
             forecast_wait,
             forecast_error,
             backend_latency,
+            backend_idle,
             backend_state: register!("backend_state", "1 for how the backend is"),
             backend_in_flight: register!(
                 "backend_in_flight_requests",
@@ -218,6 +228,10 @@ impl Metrics {
             backend_limit: register!(
                 "backend_limit_requests",
                 "Requests that the backend may owe an answer now"
+            ),
+            backend_unfinished: register!(
+                "backend_unfinished_requests",
+                "Requests at the backend that are not over, streams included"
             ),
             backend_ejections: register!(
                 "backend_ejections",
@@ -398,6 +412,8 @@ impl Metrics {
         self.backend_state.clear();
         self.backend_in_flight.clear();
         self.backend_limit.clear();
+        self.backend_unfinished.clear();
+        self.backend_idle.clear();
         self.backend_latency.clear();
         self.backend_ejections.clear();
         for pool in &site.pools {
@@ -432,6 +448,12 @@ impl Metrics {
                 self.backend_limit
                     .get_or_create(&label)
                     .set(gauge.limit.into());
+                self.backend_unfinished
+                    .get_or_create(&label)
+                    .set(gauge.unfinished.into());
+                self.backend_idle
+                    .get_or_create(&label)
+                    .set(gauge.idle.as_secs_f64());
                 self.backend_ejections
                     .get_or_create(&label)
                     .inner()

@@ -84,5 +84,6 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.free();
+        self.shared.lock().over(self.id);
     }
 }
