@@ -141,6 +141,10 @@ impl Balancer {
         true
     }
 
+    pub(super) fn drains(&self, id: Id) -> bool {
+        self.members.iter().any(|m| m.id == id && m.drains())
+    }
+
     pub(super) fn choose(&mut self, now: Duration, wish: Wish<'_>) -> Choice {
         let away = |m: &Member| wish.home == Home::Backend(m.address) && m.restarts(now);
         if self.members.iter().any(away) {

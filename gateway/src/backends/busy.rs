@@ -38,6 +38,11 @@ impl Busy {
         self.shared.tell();
     }
 
+    /// The operator has emptied the backend.
+    pub(crate) fn drains(&self) -> bool {
+        self.shared.lock().drains(self.id)
+    }
+
     /// Nothing was sent.
     pub(crate) fn not_connected(self) {
         let now = self.shared.clock.now();
