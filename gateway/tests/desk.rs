@@ -39,17 +39,29 @@ async fn a_backend_is_emptied_and_used_again() {
     let answer = drain(&gateway, "north", one.address, true).await;
     assert_eq!(answer.status, StatusCode::OK);
     let answer = answer.json();
-    assert_eq!((&answer["state"], &answer["drain"]), (&"draining".into(), &true.into()));
+    assert_eq!(
+        (&answer["state"], &answer["drain"]),
+        (&"draining".into(), &true.into())
+    );
     let before = one.count();
     for _ in 0..20 {
-        assert_eq!(send(gateway.edge, get("/", GYM)).await.status, StatusCode::OK);
+        assert_eq!(
+            send(gateway.edge, get("/", GYM)).await.status,
+            StatusCode::OK
+        );
         let login = send(gateway.edge, post("/login", GYM, "user=x")).await;
         assert_eq!(login.status, StatusCode::OK);
     }
     assert_eq!((one.count(), other.count()), (before, 40));
     let told = told(&gateway, one.address).await;
-    assert_eq!((&told["pool"], &told["state"]), (&"north".into(), &"draining".into()));
-    assert_eq!((&told["in_flight"], &told["unfinished"]), (&0.into(), &0.into()));
+    assert_eq!(
+        (&told["pool"], &told["state"]),
+        (&"north".into(), &"draining".into())
+    );
+    assert_eq!(
+        (&told["in_flight"], &told["unfinished"]),
+        (&0.into(), &0.into())
+    );
     assert!(told["idle_seconds"].as_f64().is_some(), "{told}");
     let state = format!(
         "einlass_backend_state{{pool=\"north\",backend=\"{}\",state=\"draining\"}}",
@@ -60,7 +72,10 @@ async fn a_backend_is_emptied_and_used_again() {
     assert!(page.contains("<td>draining<td>"), "{page}");
 
     let answer = drain(&gateway, "north", one.address, false).await.json();
-    assert_eq!((&answer["state"], &answer["drain"]), (&"up".into(), &false.into()));
+    assert_eq!(
+        (&answer["state"], &answer["drain"]),
+        (&"up".into(), &false.into())
+    );
     let used = async || {
         send(gateway.edge, get("/", GYM)).await;
         one.count() > before
@@ -78,7 +93,10 @@ async fn with_all_backends_drained_the_room_holds() {
     let down = async || gateway.metric("einlass_pool_down{pool=\"north\"}").await > 0.0;
     assert!(eventually(down).await);
     let mut pupil = common::Browser::new(gateway.edge, GYM);
-    assert_eq!(pupil.post("/login", "user=x").await.location(), "/_einlass/wait");
+    assert_eq!(
+        pupil.post("/login", "user=x").await.location(),
+        "/_einlass/wait"
+    );
     pupil.until("held").await;
     drain(&gateway, "north", one.address, false).await;
     pupil.until("ready").await;
@@ -97,8 +115,16 @@ async fn an_order_that_makes_no_sense_is_refused_in_words() {
         (order_for("south", &known), 404, "there are north"),
         (order_for("north", "127.0.0.1:1"), 404, known.as_str()),
         (order_for("north", "app.example"), 400, "not an address"),
-        (order_for("north", &known).replace("true", "1"), 400, "a boolean"),
-        (order_for("north", &known).replace("drain", "drian"), 400, "drian"),
+        (
+            order_for("north", &known).replace("true", "1"),
+            400,
+            "a boolean",
+        ),
+        (
+            order_for("north", &known).replace("drain", "drian"),
+            400,
+            "drian",
+        ),
         (r#"{"pool": "north"}"#.to_owned(), 400, "missing field"),
         ("drain".to_owned(), 400, "\"pool\""),
         (String::new(), 400, "\"pool\""),
@@ -117,7 +143,10 @@ async fn an_order_that_makes_no_sense_is_refused_in_words() {
         ("GET", "/api/v2/backends", 404),
     ] {
         let request = Request::builder().method(method).uri(path);
-        let request = request.header("host", "desk").body(Full::default()).unwrap();
+        let request = request
+            .header("host", "desk")
+            .body(Full::default())
+            .unwrap();
         let answer = send(gateway.desk, request).await;
         assert_eq!(answer.status.as_u16(), status, "{method} {path}");
         assert!(answer.json()["error"].is_string());
@@ -142,11 +171,18 @@ async fn no_page_in_a_browser_can_give_orders() {
         let body = Full::new(Bytes::from(body.clone()));
         send(gateway.desk, request.body(body).unwrap()).await
     };
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
+    for kind in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+    ] {
         let answer = send_as("POST", &[("content-type", kind)]).await;
         assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{kind}");
     }
-    assert_eq!(send_as("POST", &[]).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(
+        send_as("POST", &[]).await.status,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    );
     let json = ("content-type", "application/json");
     // Also from a page that has taken on the desk's name.
     for origin in ["https://evil.example", "http://desk", "null"] {

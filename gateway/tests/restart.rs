@@ -31,7 +31,9 @@ async fn server() -> Platform {
 }
 
 async fn told(gateway: &Gateway, backend: SocketAddr) -> serde_json::Value {
-    let all = send(gateway.desk, get("/api/v1/backends", "desk")).await.json();
+    let all = send(gateway.desk, get("/api/v1/backends", "desk"))
+        .await
+        .json();
     let mut all = all.as_array().unwrap().iter();
     all.find(|told| told["backend"] == backend.to_string())
         .unwrap()
@@ -86,21 +88,44 @@ async fn restart_of_all_backends_in_a_rush_costs_no_login_no_session_and_no_page
     let live = plan.live.clone();
     let rush = tokio::spawn(run(plan));
     let enough = live.until(|live| live.pages() > 200);
-    tokio::time::timeout(Duration::from_mins(1), enough).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), enough)
+        .await
+        .unwrap();
     for server in &mut servers {
         restart(&gateway, server).await;
     }
-    assert!(live.pages() < 1_000 * u64::from(PAGES + 1), "the crowd was gone too soon: {live:?}");
+    assert!(
+        live.pages() < 1_000 * u64::from(PAGES + 1),
+        "the crowd was gone too soon: {live:?}"
+    );
     let report = rush.await.unwrap().unwrap();
 
     assert!(report.errors.is_empty(), "{:?}", report.errors);
     assert_eq!(report.got_in, 1_000);
     assert_eq!((report.lost_place, report.asked_again), (0, 0));
-    assert_eq!(report.pages, 1_000 * u64::from(PAGES + 1), "each page was seen");
-    let totals: Vec<_> = report.platforms.iter().map(|platform| platform.totals).collect();
-    assert!(totals.iter().all(|t| t.strangers == 0), "a session was lost: {totals:?}");
-    assert!(totals.iter().all(|t| t.abandoned + t.overloaded + t.csrf_refused == 0));
-    assert!(totals.iter().all(|t| t.logged_in > 0), "each had its part: {totals:?}");
+    assert_eq!(
+        report.pages,
+        1_000 * u64::from(PAGES + 1),
+        "each page was seen"
+    );
+    let totals: Vec<_> = report
+        .platforms
+        .iter()
+        .map(|platform| platform.totals)
+        .collect();
+    assert!(
+        totals.iter().all(|t| t.strangers == 0),
+        "a session was lost: {totals:?}"
+    );
+    assert!(
+        totals
+            .iter()
+            .all(|t| t.abandoned + t.overloaded + t.csrf_refused == 0)
+    );
+    assert!(
+        totals.iter().all(|t| t.logged_in > 0),
+        "each had its part: {totals:?}"
+    );
     // Each pupil's login has reached one server, and once.
     let mut logins: BTreeMap<String, u32> = BTreeMap::new();
     for server in &servers {

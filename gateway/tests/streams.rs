@@ -144,9 +144,15 @@ async fn a_reader_that_pauses_stops_the_backend() {
     let seen = scene.visitor.download(LONG, pause).await.unwrap();
     assert_eq!(seen, LONG);
     let paused_at = paused_at.into_inner();
-    println!("paused after {paused_at}, grown by {} KiB", memory.growth() / 1024);
+    println!(
+        "paused after {paused_at}, grown by {} KiB",
+        memory.growth() / 1024
+    );
     // What the kernel's buffers of two connections hold.
-    assert!(paused_at > 0 && paused_at < LONG / 4, "{paused_at} bytes were read ahead");
+    assert!(
+        paused_at > 0 && paused_at < LONG / 4,
+        "{paused_at} bytes were read ahead"
+    );
     assert!(memory.growth() < GROWTH, "grown by {}", memory.growth());
 }
 
@@ -193,7 +199,9 @@ async fn silence_ends_a_stream_after_read_timeout_and_not_before() {
     let seldom = scene.visitor.events(Duration::from_secs(20), 2);
     let (length, pause) = (Duration::from_secs(3), Duration::from_millis(1_000));
     let talk = scene.visitor.echo(length, pause);
-    let silent = scene.visitor.echo(Duration::from_secs(5), Duration::from_secs(6));
+    let silent = scene
+        .visitor
+        .echo(Duration::from_secs(5), Duration::from_secs(6));
     let (often, seldom, talk, silent) = tokio::join!(often, seldom, talk, silent);
     assert_eq!(often.unwrap().count, 4);
     assert!(talk.unwrap().messages >= 3);
@@ -222,5 +230,9 @@ async fn leave_to_send_is_the_backends_to_give() {
     let lines = scene.visitor.expect(5 << 30).await.unwrap();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("HTTP/1.1 413 "), "{lines:?}");
-    assert_eq!(scene.platform.streamed().1, 3 * MIB, "nothing more was sent");
+    assert_eq!(
+        scene.platform.streamed().1,
+        3 * MIB,
+        "nothing more was sent"
+    );
 }

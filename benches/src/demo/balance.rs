@@ -63,7 +63,11 @@ async fn run() -> Result<Balance, DemoError> {
     let mut mornings = Vec::new();
     for policy in POLICIES {
         let morning = Morning::play(policy).await?;
-        println!("{policy}: {:?} logins, done after {}", morning.logins, seconds(morning.lasted));
+        println!(
+            "{policy}: {:?} logins, done after {}",
+            morning.logins,
+            seconds(morning.lasted)
+        );
         mornings.push(morning);
     }
     Ok(Balance {
@@ -95,7 +99,10 @@ impl Morning {
             ..Plan::default()
         };
         let mut gateway = Gateway::start(&text, config.desk.listen, None).await?;
-        let starts: Vec<u64> = servers.iter().map(|s| s.snapshot(false).now_micros).collect();
+        let starts: Vec<u64> = servers
+            .iter()
+            .map(|s| s.snapshot(false).now_micros)
+            .collect();
         let begun = Instant::now();
         let report = tokio::select! {
             report = rush::run(plan) => report?,
@@ -103,8 +110,11 @@ impl Morning {
         };
         let lasted = begun.elapsed().as_secs_f64();
         gateway.stop().await?;
-        let mut failures: Vec<String> =
-            report.errors.iter().map(|(kind, count)| format!("{kind}, {count} times")).collect();
+        let mut failures: Vec<String> = report
+            .errors
+            .iter()
+            .map(|(kind, count)| format!("{kind}, {count} times"))
+            .collect();
         if report.got_in != report.started {
             failures.push(format!("{} of {} got in", report.got_in, report.started));
         }
@@ -143,7 +153,10 @@ impl Morning {
     }
 
     fn farthest_off(&self) -> f64 {
-        self.parts().iter().map(|part| (part - 1.0).abs()).fold(0.0, f64::max)
+        self.parts()
+            .iter()
+            .map(|part| (part - 1.0).abs())
+            .fold(0.0, f64::max)
     }
 
     fn percentile(&self, fraction: f64) -> f64 {
@@ -183,11 +196,17 @@ impl Balance {
         };
         if ours.farthest_off() > ALLOWED {
             let off = 100.0 * ours.farthest_off();
-            broken.push(format!("{}: a server's part is {off:.1} % off", ours.policy));
+            broken.push(format!(
+                "{}: a server's part is {off:.1} % off",
+                ours.policy
+            ));
         }
         for other in others {
             if ours.percentile(0.99) >= other.percentile(0.99) {
-                broken.push(format!("{}: no better p99 than {}", ours.policy, other.policy));
+                broken.push(format!(
+                    "{}: no better p99 than {}",
+                    ours.policy, other.policy
+                ));
             }
         }
         broken
@@ -238,7 +257,7 @@ impl Balance {
             "pupil's wait, p99",
             "all in after",
         ]);
-        let window = (UNTIL - FROM).as_secs_f64();
+        let window = UNTIL.saturating_sub(FROM).as_secs_f64();
         for morning in &self.mornings {
             let parts: Vec<String> = morning.parts().iter().map(|p| format!("{p:.2}")).collect();
             table.row([
@@ -290,7 +309,10 @@ mod tests {
         assert!(even.parts().iter().all(|part| (part - 1.0).abs() < 1e-9));
         let off = morning([175, 175, 175, 175], 0.2);
         assert!((off.farthest_off() - 0.75).abs() < 1e-9);
-        assert_eq!(campaign(off, morning([1; 4], 0.4)).broken_promises().len(), 1);
+        assert_eq!(
+            campaign(off, morning([1; 4], 0.4)).broken_promises().len(),
+            1
+        );
     }
 
     #[test]

@@ -108,7 +108,10 @@ impl Scene<'_> {
             let talk = visitor.echo(LENGTH, Duration::from_millis(100)).await;
             said(talk, |e| {
                 let slowest = e.slowest.as_millis();
-                format!("{} messages, the slowest back after {slowest} ms", e.messages)
+                format!(
+                    "{} messages, the slowest back after {slowest} ms",
+                    e.messages
+                )
             })
         };
         self.stage("a WebSocket", talk).await?;
@@ -117,7 +120,8 @@ impl Scene<'_> {
         self.stage("listeners", listen(visitor)).await?;
 
         let visitor = self.visitor.clone();
-        self.stage("parts, and leave to send", small(visitor)).await?;
+        self.stage("parts, and leave to send", small(visitor))
+            .await?;
         Ok(Streams {
             machine: Machine::this(),
             stages: self.stages,
@@ -163,11 +167,19 @@ impl Scene<'_> {
             self.failures.push(format!("{what}: {came}"));
         }
         let errors = report.errors.iter();
-        self.failures.extend(errors.map(|(kind, count)| format!("{what}: {kind}, {count} times")));
+        self.failures
+            .extend(errors.map(|(kind, count)| format!("{what}: {kind}, {count} times")));
         if report.got_in != report.started {
-            self.failures.push(format!("{what}: {} of {} got in", report.got_in, report.started));
+            self.failures.push(format!(
+                "{what}: {} of {} got in",
+                report.got_in, report.started
+            ));
         }
-        println!("{what}: {came}; {} KiB resident, {} logins", resident / 1024, report.got_in);
+        println!(
+            "{what}: {came}; {} KiB resident, {} logins",
+            resident / 1024,
+            report.got_in
+        );
         self.stages.push(Stage {
             what,
             came,
@@ -203,15 +215,26 @@ async fn listen(visitor: Visitor) -> String {
     let heard: std::io::Result<Vec<Events>> = listeners.join_all().await.into_iter().collect();
     said(heard, |heard| {
         let events: u64 = heard.iter().map(|events| events.count).sum();
-        let gap = heard.iter().map(|e| e.longest_gap).max().unwrap_or_default();
-        format!("{} listeners, {events} events, the longest gap {} ms", heard.len(), gap.as_millis())
+        let gap = heard
+            .iter()
+            .map(|e| e.longest_gap)
+            .max()
+            .unwrap_or_default();
+        format!(
+            "{} listeners, {events} events, the longest gap {} ms",
+            heard.len(),
+            gap.as_millis()
+        )
     })
 }
 
 async fn small(visitor: Visitor) -> String {
     let mut asked = 0;
     for n in 0..100 {
-        let (first, last) = (n * 10_000_019 % LONG, LONG.min(n * 10_000_019 + 100_000) - 1);
+        let (first, last) = (
+            n * 10_000_019 % LONG,
+            LONG.min(n * 10_000_019 + 100_000) - 1,
+        );
         match visitor.range(LONG, first, last).await {
             Ok((part, _)) if part.len() as u64 == last - first + 1 => asked += 1,
             Ok((part, _)) => return format!("{FAILED}: {} bytes of a part", part.len()),
@@ -291,7 +314,14 @@ impl Streams {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new(["beside the crowd", "what came", "took", "resident", "grown by", "logins"]);
+        let mut table = Table::new([
+            "beside the crowd",
+            "what came",
+            "took",
+            "resident",
+            "grown by",
+            "logins",
+        ]);
         for stage in &self.stages {
             table.row([
                 stage.what.to_owned(),
@@ -320,7 +350,10 @@ mod tests {
         };
         Streams {
             machine: Machine::this(),
-            stages: vec![stage("only the crowd", 20 * MIB), stage("a download", resident)],
+            stages: vec![
+                stage("only the crowd", 20 * MIB),
+                stage("a download", resident),
+            ],
             failures,
         }
     }
@@ -335,6 +368,11 @@ mod tests {
 
     #[test]
     fn a_failure_breaks_the_promise() {
-        assert_eq!(campaign(0, vec!["a download: lost".to_owned()]).broken_promises().len(), 1);
+        assert_eq!(
+            campaign(0, vec!["a download: lost".to_owned()])
+                .broken_promises()
+                .len(),
+            1
+        );
     }
 }

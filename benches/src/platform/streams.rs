@@ -65,7 +65,11 @@ async fn download(
         }
         Some(None) => {
             let answer = answer.status(StatusCode::RANGE_NOT_SATISFIABLE);
-            (answer.header(CONTENT_RANGE, format!("bytes */{bytes}")), 0, 0)
+            (
+                answer.header(CONTENT_RANGE, format!("bytes */{bytes}")),
+                0,
+                0,
+            )
         }
     };
     let body = Body::new(Pattern::new(from, end, streams.sent));
@@ -88,7 +92,9 @@ fn range(asked: &str, length: u64) -> Option<(u64, u64)> {
 
 /// Reads the pattern and says how much of it has come.
 async fn upload(State(streams): State<Streams>, headers: HeaderMap, body: Body) -> Response {
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: u64| length > LARGEST) {
         // Before any of it is read, so that who expects leave to send gets none.
         return (StatusCode::PAYLOAD_TOO_LARGE, "too large").into_response();
@@ -104,7 +110,9 @@ async fn upload(State(streams): State<Streams>, headers: HeaderMap, body: Body) 
                 return (StatusCode::BAD_REQUEST, "not as it was sent").into_response();
             }
             seen += part.len() as u64;
-            streams.received.fetch_add(part.len() as u64, Ordering::Relaxed);
+            streams
+                .received
+                .fetch_add(part.len() as u64, Ordering::Relaxed);
         }
     }
     format!("{seen}").into_response()
@@ -125,7 +133,10 @@ async fn events(Query(rhythm): Query<Rhythm>) -> Response {
         next: 0,
         count: rhythm.count,
     });
-    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
+    let headers = [
+        (CONTENT_TYPE, "text/event-stream"),
+        (CACHE_CONTROL, "no-store"),
+    ];
     (headers, body).into_response()
 }
 
@@ -156,7 +167,10 @@ impl hyper::body::Body for Events {
 
 /// Sends back every message until it is told to close.
 async fn echo(mut request: Request) -> Response {
-    let key = request.headers().get(SEC_WEBSOCKET_KEY).and_then(|key| key.to_str().ok());
+    let key = request
+        .headers()
+        .get(SEC_WEBSOCKET_KEY)
+        .and_then(|key| key.to_str().ok());
     let Some(accept) = key.map(websocket::accept_of) else {
         return (StatusCode::UPGRADE_REQUIRED, [(UPGRADE, "websocket")]).into_response();
     };
@@ -189,7 +203,13 @@ mod tests {
         assert_eq!(range("bytes=500-", 1_000), Some((500, 999)));
         assert_eq!(range("bytes=-300", 1_000), Some((700, 999)));
         assert_eq!(range("bytes=900-2000", 1_000), Some((900, 999)));
-        for none in ["bytes=1000-", "bytes=5-4", "bytes=-0", "bytes=-", "lines=1-2"] {
+        for none in [
+            "bytes=1000-",
+            "bytes=5-4",
+            "bytes=-0",
+            "bytes=-",
+            "lines=1-2",
+        ] {
             assert_eq!(range(none, 1_000), None, "{none}");
         }
     }

@@ -97,7 +97,10 @@ mod tests {
         let made = Arc::default();
         let body = Pattern::new(1_000, 201_000, Arc::clone(&made));
         let bytes = body.collect().await.unwrap().to_bytes();
-        assert_eq!((bytes.len(), made.load(Ordering::Relaxed)), (200_000, 200_000));
+        assert_eq!(
+            (bytes.len(), made.load(Ordering::Relaxed)),
+            (200_000, 200_000)
+        );
         assert!(fits(1_000, &bytes) && !fits(1_001, &bytes));
         let cut = [&bytes[..70_000], &bytes[70_001..]].concat();
         let doubled = [&bytes[..70_000], &bytes[69_999..]].concat();

@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_RANGE, HOST, RANGE, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_RANGE, HOST, RANGE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{Method, Request, Response, StatusCode, request};
 use http_body_util::{BodyExt as _, Empty};
@@ -98,7 +98,11 @@ impl Visitor {
         let body = Pattern::new(0, bytes, Arc::new(AtomicU64::new(0)));
         let answer = self.send(request.body(body)).await?;
         expect(&answer, StatusCode::OK)?;
-        let body = answer.into_body().collect().await.map_err(io::Error::other)?;
+        let body = answer
+            .into_body()
+            .collect()
+            .await
+            .map_err(io::Error::other)?;
         let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
         text.parse().map_err(io::Error::other)
     }
@@ -106,7 +110,10 @@ impl Visitor {
     /// Listens to so many events, one after each time `every`.
     pub async fn events(&self, every: Duration, count: u64) -> io::Result<Events> {
         let millis = every.as_millis();
-        let request = self.request(Method::GET, &format!("/stream/events?every={millis}&count={count}"));
+        let request = self.request(
+            Method::GET,
+            &format!("/stream/events?every={millis}&count={count}"),
+        );
         let answer = self.send(request.body(Empty::<Bytes>::new())).await?;
         expect(&answer, StatusCode::OK)?;
         let mut body = answer.into_body();
@@ -115,11 +122,16 @@ impl Visitor {
         let mut last = Instant::now();
         while let Some(part) = timeout(PATIENCE, body.frame()).await? {
             let part = part.map_err(io::Error::other)?;
-            let Some(part) = part.data_ref() else { continue };
+            let Some(part) = part.data_ref() else {
+                continue;
+            };
             text.push_str(&String::from_utf8_lossy(part));
             while let Some((event, rest)) = text.split_once("\n\n") {
                 if event != format!("data: {}", events.count) {
-                    return Err(io::Error::other(format!("{event:?} as number {}", events.count)));
+                    return Err(io::Error::other(format!(
+                        "{event:?} as number {}",
+                        events.count
+                    )));
                 }
                 events.count += 1;
                 text = rest.to_owned();
@@ -151,7 +163,9 @@ impl Visitor {
         while begun.elapsed() < length {
             // Short and long ones by turns.
             let size = [20, 2_000, 100_000][usize::try_from(echoes.messages % 3).unwrap_or(0)];
-            let message: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(size).collect();
+            let message: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..))
+                .take(size)
+                .collect();
             let sent = Instant::now();
             let back = async {
                 let mask = fastrand::u32(..).to_be_bytes();
@@ -186,7 +200,9 @@ impl Visitor {
         if lines[0].contains(" 100 ") {
             let mut body = Pattern::new(0, bytes, Arc::new(AtomicU64::new(0)));
             while let Some(Ok(part)) = body.frame().await {
-                stream.write_all(part.data_ref().map_or(&[][..], |part| part)).await?;
+                stream
+                    .write_all(part.data_ref().map_or(&[][..], |part| part))
+                    .await?;
             }
             lines.push(timeout(PATIENCE, status_line(&mut stream)).await??);
         }
@@ -200,7 +216,9 @@ impl Visitor {
 
     async fn send<B>(&self, request: http::Result<Request<B>>) -> io::Result<Response<Incoming>>
     where
-        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+            + Send
+            + 'static,
     {
         let request = request.map_err(io::Error::other)?;
         let stream = TcpStream::connect(self.address).await?;
@@ -223,7 +241,10 @@ async fn status_line(stream: &mut TcpStream) -> io::Result<String> {
 }
 
 fn header(answer: &Response<Incoming>, name: &http::HeaderName) -> String {
-    let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
+    let value = answer
+        .headers()
+        .get(name)
+        .and_then(|value| value.to_str().ok());
     value.unwrap_or_default().to_owned()
 }
 
@@ -231,12 +252,17 @@ fn expect(answer: &Response<Incoming>, status: StatusCode) -> io::Result<()> {
     if answer.status() == status {
         return Ok(());
     }
-    Err(io::Error::other(format!("{} instead of {status}", answer.status())))
+    Err(io::Error::other(format!(
+        "{} instead of {status}",
+        answer.status()
+    )))
 }
 
 fn check(at: u64, part: &[u8]) -> io::Result<()> {
     if pattern::fits(at, part) {
         return Ok(());
     }
-    Err(io::Error::other(format!("other bytes than were sent, after {at}")))
+    Err(io::Error::other(format!(
+        "other bytes than were sent, after {at}"
+    )))
 }

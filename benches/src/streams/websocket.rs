@@ -27,16 +27,16 @@ pub(crate) async fn write(
     message: &[u8],
     mask: Option<[u8; 4]>,
 ) -> io::Result<()> {
-    let masked = if mask.is_some() { 0x80 } else { 0 };
+    let masked = if mask.is_some() { 0x80 } else { 0_u8 };
     let mut frame = vec![0x80 | kind];
     match u16::try_from(message.len()) {
-        Ok(length @ ..126) => frame.push(masked | length.to_be_bytes()[1]),
+        Ok(length @ ..126) => frame.push(masked + length.to_be_bytes()[1]),
         Ok(length) => {
-            frame.push(masked | 126);
+            frame.push(masked + 126);
             frame.extend(length.to_be_bytes());
         }
         Err(_) => {
-            frame.push(masked | 127);
+            frame.push(masked + 127);
             frame.extend((message.len() as u64).to_be_bytes());
         }
     }
@@ -77,7 +77,10 @@ mod tests {
 
     #[test]
     fn the_accepting_answer_is_that_of_the_rfc() {
-        assert_eq!(accept_of("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(
+            accept_of("dGhlIHNhbXBsZSBub25jZQ=="),
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
     }
 
     #[tokio::test]

@@ -167,8 +167,7 @@ impl Balancer {
         if let Home::Backend(home) = wish.home {
             // A session is not sent away because its backend starts slowly, or is drained; and to one
             // that has been restarted it comes a second time.
-            let there =
-                |m: &Member| m.address == home && (untried(m) || m.drains()) && m.usable();
+            let there = |m: &Member| m.address == home && (untried(m) || m.drains()) && m.usable();
             if let Some(index) = self.members.iter().position(there) {
                 let room = self.members[index].in_flight < rules.max_in_flight;
                 return room.then_some(index);

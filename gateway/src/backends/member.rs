@@ -137,7 +137,10 @@ impl Member {
     /// sessions that live on it.
     pub(super) fn restarts(&self, now: Duration) -> bool {
         let away = self.out.map(|since| now.saturating_sub(since));
-        self.drains() && !self.leaving && !self.reachable() && away.is_some_and(|away| away < RESTART)
+        self.drains()
+            && !self.leaving
+            && !self.reachable()
+            && away.is_some_and(|away| away < RESTART)
     }
 
     /// It may be given any request.

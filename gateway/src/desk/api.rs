@@ -99,7 +99,9 @@ fn not_from_a_page(headers: &HeaderMap) -> Result<(), Refusal> {
         let error = "the desk takes no orders from pages in a browser";
         return refuse(StatusCode::FORBIDDEN, error);
     }
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next());
     if kind.is_none_or(|kind| !kind.trim().eq_ignore_ascii_case("application/json")) {
         let error = "send it as content-type: application/json";
@@ -120,7 +122,12 @@ async fn body(session: &mut ServerSession) -> Result<Vec<u8>, Refusal> {
         Ok(())
     };
     let read = timeout(WITHIN, reading).await;
-    read.unwrap_or_else(|_| refuse(StatusCode::REQUEST_TIMEOUT, "the order did not come in time"))?;
+    read.unwrap_or_else(|_| {
+        refuse(
+            StatusCode::REQUEST_TIMEOUT,
+            "the order did not come in time",
+        )
+    })?;
     Ok(body)
 }
 
@@ -139,7 +146,10 @@ fn drain(site: &Site, body: &[u8]) -> Result<Answer, Refusal> {
     };
     let known = pool.backends.drain(address, order.drain);
     let gauges = pool.backends.gauges();
-    match gauges.iter().find(|gauge| known && gauge.address == address) {
+    match gauges
+        .iter()
+        .find(|gauge| known && gauge.address == address)
+    {
         Some(gauge) => {
             let drain = order.drain;
             tracing::info!(pool = pool.name, backend = %address, drain, "Backend drained or not, by the desk");
@@ -161,7 +171,12 @@ fn drain(site: &Site, body: &[u8]) -> Result<Answer, Refusal> {
 /// The first of a list that may have thousands.
 fn some(names: &[&str]) -> String {
     const SHOWN: usize = 10;
-    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    let shown = names
+        .iter()
+        .take(SHOWN)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
     match names.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),

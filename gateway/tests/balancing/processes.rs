@@ -30,7 +30,12 @@ struct Process {
 impl Process {
     async fn start(address: SocketAddr) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "processes::is_a_backend_if_told_to", "--ignored", "--nocapture"])
+            .args([
+                "--exact",
+                "processes::is_a_backend_if_told_to",
+                "--ignored",
+                "--nocapture",
+            ])
             .env(BE_A_BACKEND, address.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -128,15 +133,25 @@ async fn a_backend_that_is_killed_and_started_every_three_seconds_costs_what_it_
         lost += begun - answered;
         let out = async || state(&gateway, address).await == "down";
         assert!(eventually(out).await);
-        assert!(killed.elapsed() < FLAP, "out only after {:?}", killed.elapsed());
+        assert!(
+            killed.elapsed() < FLAP,
+            "out only after {:?}",
+            killed.elapsed()
+        );
         tokio::time::sleep(FLAP.saturating_sub(killed.elapsed())).await;
         flapping = Process::start(address).await;
     }
     let back = async || state(&gateway, address).await == "up";
     assert!(eventually(back).await);
     let logins = stream.end().await;
-    let failed = logins.iter().filter(|(_, status, _)| *status != Some(StatusCode::OK)).count();
-    println!("{failed} of {} logins failed, {lost} were at the backend when it was killed", logins.len());
+    let failed = logins
+        .iter()
+        .filter(|(_, status, _)| *status != Some(StatusCode::OK))
+        .count();
+    println!(
+        "{failed} of {} logins failed, {lost} were at the backend when it was killed",
+        logins.len()
+    );
     // One more each time may have been on its way there.
     assert!(failed <= lost + 4, "{failed} failed, {lost} were there");
     drop(flapping);
@@ -158,7 +173,11 @@ async fn a_backend_process_that_is_stopped_is_left_out_and_comes_back_slowly() {
     let stopped = Instant::now();
     let out = async || state(&gateway, address).await != "up";
     assert!(eventually(out).await);
-    assert!(stopped.elapsed() < Duration::from_secs(3), "{:?}", stopped.elapsed());
+    assert!(
+        stopped.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        stopped.elapsed()
+    );
     // Its trial fails too, so that it was away for long enough to start slowly.
     let twice = async || number(&gateway, "ejections_total", address).await >= 2.0;
     assert!(eventually(twice).await);
@@ -169,5 +188,9 @@ async fn a_backend_process_that_is_stopped_is_left_out_and_comes_back_slowly() {
     assert!(limit < 1_024.0, "{limit} at once");
     // Whoever had to wait for it has waited, and got the answer.
     let logins = stream.end().await;
-    assert!(logins.iter().all(|(_, status, _)| *status == Some(StatusCode::OK)));
+    assert!(
+        logins
+            .iter()
+            .all(|(_, status, _)| *status == Some(StatusCode::OK))
+    );
 }
