@@ -30,6 +30,9 @@ impl ServeHttp for Desk {
         let path = session.req_header().uri.path();
         if path.starts_with("/api/") {
             return match api::answer(&self.site, session).await {
+                Ok(api::Answer::Description(text)) => {
+                    answer(StatusCode::OK, "application/json", text.to_owned())
+                }
                 Ok(api::Answer::Backends(backends)) => json(StatusCode::OK, &backends),
                 Ok(api::Answer::Backend(backend)) => json(StatusCode::OK, &backend),
                 Err(refusal) => json(

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use common::backend::{Backend, FINE};
@@ -81,6 +82,38 @@ async fn a_backend_is_emptied_and_used_again() {
         one.count() > before
     };
     assert!(eventually(used).await);
+}
+
+#[tokio::test]
+async fn what_the_desk_tells_is_what_its_description_says() {
+    let ([one, _other], gateway) = two_backends().await;
+    let answer = send(gateway.desk, get("/api/v1/openapi.json", "desk")).await;
+    let description = answer.json();
+    let told = told(&gateway, one.address).await;
+    let schema = &description["components"]["schemas"]["Backend"];
+    let names = |value: &serde_json::Value| -> BTreeSet<String> {
+        value.as_object().unwrap().keys().cloned().collect()
+    };
+    assert_eq!(names(&schema["properties"]), names(&told));
+    let required = schema["required"].as_array().unwrap().len();
+    assert_eq!(required, names(&told).len());
+    for (path, about) in description["paths"].as_object().unwrap() {
+        for method in names(about) {
+            let request = Request::builder().method(method.to_uppercase().as_str());
+            let request = request.uri(path).header("host", "desk");
+            let answer = send(gateway.desk, request.body(Full::default()).unwrap()).await;
+            assert!(
+                !matches!(answer.status.as_u16(), 404 | 405),
+                "{method} {path}"
+            );
+            let responses = &about[&method]["responses"];
+            assert!(
+                !responses[answer.status.as_str()].is_null(),
+                "{}",
+                answer.status
+            );
+        }
+    }
 }
 
 /// Who has emptied all of them lets nobody in, and everybody keeps the place.

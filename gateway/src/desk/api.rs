@@ -25,6 +25,8 @@ const WITHIN: Duration = Duration::from_secs(5);
 
 /// What is asked for.
 pub(super) enum Answer {
+    /// The description of all this.
+    Description(&'static str),
     Backends(Vec<Backend>),
     Backend(Box<Backend>),
 }
@@ -72,16 +74,19 @@ pub(super) async fn answer(site: &Site, session: &mut ServerSession) -> Result<A
     let read = matches!(header.method, Method::GET | Method::HEAD);
     let write = header.method == Method::POST;
     match header.uri.path() {
+        "/api/v1/openapi.json" if read => Ok(Answer::Description(include_str!("openapi.json"))),
         "/api/v1/backends" if read => Ok(Answer::Backends(backends(site))),
         "/api/v1/drain" if write => {
             not_from_a_page(&header.headers)?;
             drain(site, &body(session).await?)
         }
-        "/api/v1/backends" => refuse(StatusCode::METHOD_NOT_ALLOWED, "GET only"),
+        "/api/v1/backends" | "/api/v1/openapi.json" => {
+            refuse(StatusCode::METHOD_NOT_ALLOWED, "GET only")
+        }
         "/api/v1/drain" => refuse(StatusCode::METHOD_NOT_ALLOWED, "POST only"),
         path => refuse(
             StatusCode::NOT_FOUND,
-            format!("there is no {path}; there are /api/v1/backends and /api/v1/drain"),
+            format!("there is no {path}; /api/v1/openapi.json says what there is"),
         ),
     }
 }
