@@ -15,7 +15,8 @@ use hyper::StatusCode;
 
 const GYM: &str = "gym.example";
 const BACKENDS: usize = 4;
-const PAGES: u32 = 8;
+const PUPILS: u32 = 700;
+const PAGES: u32 = 7;
 /// How long a backend is away.
 const RESTART: Duration = Duration::from_secs(1);
 
@@ -77,14 +78,15 @@ async fn restart_of_all_backends_in_a_rush_costs_no_login_no_session_and_no_page
     let plan = Plan {
         targets: vec![gateway.edge],
         schools: vec![School::new(GYM, 900)],
-        pupils: 1_000,
-        arrive_over: Duration::from_secs(10),
+        pupils: PUPILS,
+        arrive_over: Duration::from_secs(7),
         think: (Duration::from_millis(200), Duration::from_millis(1_500)),
         pages: PAGES,
         reloads: 0,
         platforms: servers.iter().map(|s| s.control().unwrap()).collect(),
         ..Plan::default()
     };
+    let seen = u64::from(PUPILS * (PAGES + 1));
     let live = plan.live.clone();
     let rush = tokio::spawn(run(plan));
     let enough = live.until(|live| live.pages() > 200);
@@ -94,20 +96,13 @@ async fn restart_of_all_backends_in_a_rush_costs_no_login_no_session_and_no_page
     for server in &mut servers {
         restart(&gateway, server).await;
     }
-    assert!(
-        live.pages() < 1_000 * u64::from(PAGES + 1),
-        "the crowd was gone too soon: {live:?}"
-    );
+    assert!(live.pages() < seen, "the crowd was gone too soon: {live:?}");
     let report = rush.await.unwrap().unwrap();
 
     assert!(report.errors.is_empty(), "{:?}", report.errors);
-    assert_eq!(report.got_in, 1_000);
+    assert_eq!(report.got_in, u64::from(PUPILS));
     assert_eq!((report.lost_place, report.asked_again), (0, 0));
-    assert_eq!(
-        report.pages,
-        1_000 * u64::from(PAGES + 1),
-        "each page was seen"
-    );
+    assert_eq!(report.pages, seen, "each page was seen");
     let totals: Vec<_> = report
         .platforms
         .iter()
@@ -133,6 +128,6 @@ async fn restart_of_all_backends_in_a_rush_costs_no_login_no_session_and_no_page
             *logins.entry(login.tag.unwrap()).or_default() += 1;
         }
     }
-    assert_eq!(logins.len(), 1_000);
+    assert_eq!(logins.len(), PUPILS as usize);
     assert!(logins.values().all(|times| *times == 1), "{logins:?}");
 }

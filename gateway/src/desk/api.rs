@@ -71,7 +71,7 @@ struct Drain {
 /// Answers a request below `/api/v1/`.
 pub(super) async fn answer(site: &Site, session: &mut ServerSession) -> Result<Answer, Refusal> {
     let header = session.req_header();
-    let read = matches!(header.method, Method::GET | Method::HEAD);
+    let read = header.method == Method::GET;
     let write = header.method == Method::POST;
     match header.uri.path() {
         "/api/v1/openapi.json" if read => Ok(Answer::Description(include_str!("openapi.json"))),

@@ -10,8 +10,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::common::{eventually, free_address};
-use super::fickle::{self, Fickle};
-use super::{NIMBLE, QUICK, Stream, gateway, number, state};
+use super::fickle::{self, Fickle, Mood};
+use super::{NIMBLE, Stream, gateway, number, state};
 
 /// Tells this very program to be a backend, and where.
 const BE_A_BACKEND: &str = "EINLASS_TEST_BACKEND";
@@ -76,6 +76,12 @@ impl Drop for Process {
     }
 }
 
+/// Two more backends, as quick as the process.
+async fn others() -> [Fickle; 2] {
+    let mood = Mood::Fine(WORK);
+    [Fickle::start(mood).await, Fickle::start(mood).await]
+}
+
 fn note(what: &str) {
     let mut out = std::io::stdout().lock();
     out.write_all(format!("{what}\n").as_bytes()).unwrap();
@@ -111,7 +117,7 @@ async fn is_a_backend_if_told_to() {
 
 #[tokio::test]
 async fn a_backend_that_is_killed_and_started_every_three_seconds_costs_what_it_had_begun() {
-    let others = [Fickle::start(QUICK).await, Fickle::start(QUICK).await];
+    let others = others().await;
     let address = free_address();
     let mut flapping = Process::start(address).await;
     let backends = [address, others[0].address, others[1].address];
@@ -119,7 +125,7 @@ async fn a_backend_that_is_killed_and_started_every_three_seconds_costs_what_it_
     let stream = Stream::start(gateway.edge, 60);
     let mut lost = 0;
     for round in 0..2 {
-        // It is given work, also after it was away.
+        // It is given work, also after it was away, and is killed at it.
         let at_work = async || {
             state(&gateway, address).await == "up"
                 && number(&gateway, "in_flight_requests", address).await > 0.0
@@ -127,6 +133,7 @@ async fn a_backend_that_is_killed_and_started_every_three_seconds_costs_what_it_
         let since = Instant::now();
         assert!(eventually(at_work).await, "round {round}");
         tokio::time::sleep(FLAP.saturating_sub(since.elapsed())).await;
+        assert!(eventually(at_work).await, "round {round}");
         let (begun, answered) = flapping.kill();
         let killed = Instant::now();
         assert!(answered > 0, "round {round}: {begun} begun");
@@ -159,7 +166,7 @@ async fn a_backend_that_is_killed_and_started_every_three_seconds_costs_what_it_
 
 #[tokio::test]
 async fn a_backend_process_that_is_stopped_is_left_out_and_comes_back_slowly() {
-    let others = [Fickle::start(QUICK).await, Fickle::start(QUICK).await];
+    let others = others().await;
     let frozen = Process::start(free_address()).await;
     let address = frozen.address;
     let backends = [address, others[0].address, others[1].address];
