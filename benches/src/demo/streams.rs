@@ -117,11 +117,12 @@ impl Scene<'_> {
         self.stage("a WebSocket", talk).await?;
 
         let visitor = self.visitor.clone();
-        self.stage("listeners", listen(visitor)).await?;
-
-        let visitor = self.visitor.clone();
         self.stage("parts, and leave to send", small(visitor))
             .await?;
+
+        // Last: an allocator does not give back at once what the most of them took.
+        let visitor = self.visitor.clone();
+        self.stage("listeners", listen(visitor)).await?;
         Ok(Streams {
             machine: Machine::this(),
             stages: self.stages,
