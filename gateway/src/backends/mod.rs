@@ -144,7 +144,12 @@ impl Backends {
     /// A backend for a request, of those not `tried` yet. If all are at their bound, one is waited
     /// for, as long as a connection might take; one that is being restarted is waited for by its
     /// sessions, for some seconds. `None`: there is none.
-    pub(crate) async fn place(&self, kind: Kind, home: Home, tried: &[SocketAddr]) -> Option<Busy> {
+    pub(crate) async fn place(
+        &self,
+        kind: Kind,
+        home: Home,
+        mut tried: &[SocketAddr],
+    ) -> Option<Busy> {
         if tried.is_empty() {
             self.shared.lock().budget.earn();
         }
@@ -161,8 +166,9 @@ impl Backends {
                 Choice::Nobody => return None,
                 Choice::Full if now.saturating_sub(waited_since) >= patience => return None,
                 Choice::Full => {}
-                // That has an end of its own.
-                Choice::Away => waited_since = now,
+                // That has an end of its own. Whoever has waited for it may try it again, also when
+                // it has taken up its work in the meantime.
+                Choice::Away => (waited_since, tried) = (now, &[]),
             }
             let _ = tokio::time::timeout(AGAIN, freed).await;
         }
@@ -281,3 +287,7 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "place_tests.rs"]
+mod tests;
