@@ -87,8 +87,7 @@ async fn run() -> Result<Capacity, DemoError> {
         missing: 0,
     };
     for round in 1..=ROUNDS {
-        for number in 0..CAPS.len() {
-            let cap = CAPS[number];
+        for (number, cap) in CAPS.into_iter().enumerate() {
             let setting = format!("in_flight = {{ min = 1, max = {cap} }}\nmode = \"fixed\"");
             println!("Round {round}, a fixed cap of {cap}:");
             let report = Morning::prepare(&setting, cost)

@@ -60,9 +60,12 @@ impl Balancer {
     }
 
     fn found(&self, target: SocketAddr, well: bool) {
-        self.down.send_if_modified(|down| match well {
-            true => down.remove(&target),
-            false => down.insert(target),
+        self.down.send_if_modified(|down| {
+            if well {
+                down.remove(&target)
+            } else {
+                down.insert(target)
+            }
         });
     }
 
