@@ -5,7 +5,7 @@
 # Run as it was built: `cargo run --package` would choose other features and build the dependencies once more.
 DEMO ?= $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
-.PHONY: fleet-tools help demo simulate ways compare fairness capacity memory test unit format-check clippy doc doctest deny audit fuzz-fleet bench fmt release clean build-tools test-tools browser
+.PHONY: fleet-tools help demo simulate ways compare fairness capacity memory balance streams test unit format-check clippy doc doctest deny audit fuzz-fleet bench fmt release clean build-tools test-tools browser
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -35,6 +35,14 @@ memory: build-tools    ## fifty thousand wait and poll: what each costs the gate
 ways: build-tools    ## every scenario with the room and with other ways to let logins in, in virtual time; some minutes
 	cargo build --workspace --bins
 	$(DEMO) ways --markdown deploy/handbook/ways.md
+
+balance: build-tools    ## one of four servers at half the speed: who gets which logins, under each policy; about three minutes
+	cargo build --workspace --bins
+	$(DEMO) balance --markdown deploy/handbook/balance.md
+
+streams: build-tools    ## a gibibyte each way, a thousand listeners and a WebSocket pass through while a crowd logs in; about five minutes
+	cargo build --workspace --bins
+	$(DEMO) streams --markdown deploy/handbook/streams.md
 
 simulate: build-tools    ## rehearse the morning of 11 January 2021 in virtual time, with a report to open in a browser; about a minute
 	cargo build --package einlass --bin einlass

@@ -19,4 +19,5 @@ pub mod compare;
 pub mod demo;
 pub mod platform;
 pub mod rush;
+pub mod streams;
 mod table;

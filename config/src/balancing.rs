@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use crate::report::Problem;
 use crate::section::Section;
 use crate::settings;
+use crate::suggest::did_you_mean;
 
 /// How a backend is chosen, and what makes one be left out for a while.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Balancing {
+    /// By what a backend is chosen. Default: [`Policy::PeakEwma`].
+    pub policy: Policy,
     /// Requests that one backend may owe an answer at a time: 1 to 100,000. Default: 1,024.
     pub max_in_flight: u32,
     /// How long a backend that comes back takes until it has all of its work again: 0 to 10 min. Default: 15 s.
@@ -26,9 +30,38 @@ pub struct Balancing {
     pub retry_budget: f64,
 }
 
+/// By what a backend is chosen among those that may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// `"peak_ewma"`: of two drawn by lot the one with the smaller latency times requests in flight.
+    #[default]
+    PeakEwma,
+    /// `"least_in_flight"`: the one with the fewest requests in flight.
+    LeastInFlight,
+    /// `"round_robin"`: the next.
+    RoundRobin,
+}
+
+impl Policy {
+    fn parse(written: &str) -> Result<Self, Problem> {
+        match written {
+            "peak_ewma" => Ok(Self::PeakEwma),
+            "least_in_flight" => Ok(Self::LeastInFlight),
+            "round_robin" => Ok(Self::RoundRobin),
+            _ => Err(
+                Problem::new(format!("unknown policy {written:?}")).help(did_you_mean(
+                    written,
+                    &["peak_ewma", "least_in_flight", "round_robin"],
+                )),
+            ),
+        }
+    }
+}
+
 impl Default for Balancing {
     fn default() -> Self {
         Self {
+            policy: Policy::default(),
             max_in_flight: settings::MAX_IN_FLIGHT.default,
             slow_start: settings::SLOW_START.default,
             consecutive_failures: settings::CONSECUTIVE_FAILURES.default,
@@ -43,6 +76,9 @@ impl Default for Balancing {
 
 pub(crate) fn read(mut section: Section<'_, '_>) -> Balancing {
     let balancing = Balancing {
+        policy: section
+            .take_text("policy", "the name of a policy", Policy::parse)
+            .map_or_else(Policy::default, |policy| policy.value),
         max_in_flight: section.take(&settings::MAX_IN_FLIGHT),
         slow_start: section.take(&settings::SLOW_START),
         consecutive_failures: section.take(&settings::CONSECUTIVE_FAILURES),

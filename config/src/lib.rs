@@ -69,7 +69,7 @@ mod upstream_tls;
 pub use admission::{Admission, InFlight, Mode};
 pub use affinity::Affinity;
 pub use backend::{Backend, Endpoint, NotABackend};
-pub use balancing::Balancing;
+pub use balancing::{Balancing, Policy};
 pub use config::{Config, load, load_str};
 pub use desk::Desk;
 pub use edge::{Certificate, Edge};

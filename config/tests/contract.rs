@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use einlass_config::{
-    Admission, Affinity, Balancing, Check, Config, Health, Http, InFlight, Mode, Platform,
+    Admission, Affinity, Balancing, Check, Config, Health, Http, InFlight, Mode, Platform, Policy,
     Upstream, load_str,
 };
 
@@ -150,6 +150,7 @@ fn what_is_not_written_has_its_documented_default() {
     assert_eq!(region.upstream, upstream);
     assert_eq!(Upstream::default(), upstream);
     let balancing = Balancing {
+        policy: Policy::PeakEwma,
         max_in_flight: 1_024,
         slow_start: Duration::from_secs(15),
         consecutive_failures: 5,
@@ -254,6 +255,7 @@ fn every_key_of_the_backends_can_be_written() {
         server_name = "App.Example"
         http = "2"
         [region.nord.balancing]
+        policy = "round_robin"
         max_in_flight = 1
         slow_start = "0s"
         consecutive_failures = 1
@@ -282,6 +284,7 @@ fn every_key_of_the_backends_can_be_written() {
         (region.backends[1].weight, region.backends[1].drain),
         (3, true)
     );
+    assert_eq!(region.balancing.policy, Policy::RoundRobin);
     assert_eq!(region.balancing.max_in_flight, 1);
     assert_eq!(region.affinity, Affinity::Cookie("sessionid".to_owned()));
     let check = Check::Http {

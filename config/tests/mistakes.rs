@@ -435,6 +435,10 @@ fn in_how_backends_are_used() {
     ]);
     each_in_a_region([
         (
+            "[region.a.balancing]\npolicy = \"round_robbin\"",
+            "f.toml:5:10: unknown policy \"round_robbin\" (did you mean `round_robin`?)",
+        ),
+        (
             "[region.a.balancing]\nsuccess_rate = 2",
             "f.toml:5:16: `success_rate` must be between 0 and 1, not 2",
         ),

@@ -1,7 +1,10 @@
-//! The operators' listener: health, readiness, metrics, and a table of the rooms.
+//! The operators' listener: health, readiness, metrics, a table of the rooms, and orders.
+
+mod api;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,7 +27,21 @@ pub(crate) struct Desk {
 impl ServeHttp for Desk {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         const TEXT: &str = "text/plain; charset=utf-8";
-        match session.req_header().uri.path() {
+        let path = session.req_header().uri.path();
+        if path.starts_with("/api/") {
+            return match api::answer(&self.site, session).await {
+                Ok(api::Answer::Description(text)) => {
+                    answer(StatusCode::OK, "application/json", text.to_owned())
+                }
+                Ok(api::Answer::Backends(backends)) => json(StatusCode::OK, &backends),
+                Ok(api::Answer::Backend(backend)) => json(StatusCode::OK, &backend),
+                Err(refusal) => json(
+                    refusal.status,
+                    &serde_json::json!({ "error": refusal.error }),
+                ),
+            };
+        }
+        match path {
             // The process runs and answers.
             "/healthz" => answer(StatusCode::OK, TEXT, "ok\n".into()),
             // Readiness does not depend on the ledger: without it a gateway goes on by itself.
@@ -87,7 +104,7 @@ impl Desk {
              th[scope=row]{{text-align:left}}</style><h1>Rooms</h1><table><thead><tr><th>room\
              <th>waiting<th>buffered<th>backends<th>in flight / cap<th>capacity<th>pool</thead>\
              {rows}</table><h1>Backends</h1><table><thead><tr><th>room<th>backend<th>state\
-             <th>in flight / bound<th>login<th>ejections</thead>{backends}</table><p><a href=/metrics>metrics</a>"
+             <th>in flight / bound<th>unfinished<th>last request<th>login<th>ejections</thead>{backends}</table><p><a href=/metrics>metrics</a>"
         )
     }
 
@@ -100,18 +117,35 @@ impl Desk {
                     .map_or_else(|| "–".to_owned(), |l| format!("{:.0} ms", l * 1_000.0));
                 let _ = write!(
                     rows,
-                    "<tr><th scope=row>{}<td>{}<td>{}<td>{} / {}<td>{latency}<td>{}",
+                    "<tr><th scope=row>{}<td>{}<td>{}<td>{} / {}<td>{}<td>{}<td>{latency}<td>{}",
                     pool.name,
                     gauge.address,
                     gauge.state.name(),
                     gauge.in_flight,
                     gauge.limit,
+                    gauge.unfinished,
+                    ago(gauge.idle),
                     gauge.ejections,
                 );
             }
         }
         rows
     }
+}
+
+/// How long ago something was.
+fn ago(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ ..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3_600),
+    }
+}
+
+fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Vec<u8>> {
+    // Our JSON types have string keys and finite numbers, which always serialize.
+    let body = serde_json::to_string(value).unwrap_or_default();
+    answer(status, "application/json", body)
 }
 
 fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response<Vec<u8>> {

@@ -83,7 +83,7 @@ async fn run(
     stay: Stay,
     done: oneshot::Sender<Result<Answer, Failure>>,
 ) {
-    let Some((mut session, backend)) = connect(connector, pool, stay.home).await else {
+    let Some((mut session, mut backend)) = connect(connector, pool, stay.home).await else {
         drop(slot);
         let _ = done.send(Err(Failure::Unreachable));
         return;
@@ -119,7 +119,8 @@ async fn run(
     if whole.is_err() {
         backend.failed();
     }
-    drop((slot, backend));
+    drop(slot);
+    backend.free();
     match whole {
         Ok(true) => {
             let answer = Answer {

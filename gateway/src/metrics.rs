@@ -85,6 +85,8 @@ pub(crate) struct Metrics {
     backend_state: Family<BackendState, Gauge>,
     backend_in_flight: Family<PoolBackend, Gauge>,
     backend_limit: Family<PoolBackend, Gauge>,
+    backend_unfinished: Family<PoolBackend, Gauge>,
+    backend_idle: Family<PoolBackend, Gauge<f64, AtomicU64>>,
     backend_latency: Family<PoolBackend, Gauge<f64, AtomicU64>>,
     backend_ejections: Family<PoolBackend, Counter>,
     retries: Family<Pool, Counter>,
@@ -199,6 +201,10 @@ impl Metrics {
                 "backend_login_latency",
                 "Peak-sensitive average of the backend's logins"
             ),
+            backend_idle: seconds!(
+                "backend_idle",
+                "How long no request has gone to the backend"
+            ),
             backend_state: register!("backend_state", "1 for how the backend is"),
             backend_in_flight: register!(
                 "backend_in_flight_requests",
@@ -207,6 +213,10 @@ impl Metrics {
             backend_limit: register!(
                 "backend_limit_requests",
                 "Requests that the backend may owe an answer now"
+            ),
+            backend_unfinished: register!(
+                "backend_unfinished_requests",
+                "Requests at the backend that are not over, streams included"
             ),
             backend_ejections: register!(
                 "backend_ejections",
@@ -390,6 +400,8 @@ impl Metrics {
         self.backend_state.clear();
         self.backend_in_flight.clear();
         self.backend_limit.clear();
+        self.backend_unfinished.clear();
+        self.backend_idle.clear();
         self.backend_latency.clear();
         self.backend_ejections.clear();
         for pool in &site.pools {
@@ -424,6 +436,12 @@ impl Metrics {
                 self.backend_limit
                     .get_or_create(&label)
                     .set(gauge.limit.into());
+                self.backend_unfinished
+                    .get_or_create(&label)
+                    .set(gauge.unfinished.into());
+                self.backend_idle
+                    .get_or_create(&label)
+                    .set(gauge.idle.as_secs_f64());
                 self.backend_ejections
                     .get_or_create(&label)
                     .inner()

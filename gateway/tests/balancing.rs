@@ -5,6 +5,9 @@
 #[allow(unreachable_pub, dead_code, reason = "a module of a test")]
 mod fickle;
 
+#[path = "balancing/processes.rs"]
+mod processes;
+
 #[path = "balancing/dns.rs"]
 #[allow(unreachable_pub, dead_code, reason = "a module of a test")]
 mod dns;

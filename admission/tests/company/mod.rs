@@ -833,18 +833,16 @@ impl Play {
             performed_since: since,
             ..
         } = self.pupils[number];
-        match self.gateways.iter().find(|g| Some(g.run) == performer) {
-            Some(gateway) => gateway.silent_since.iter().any(|at| *at >= since),
-            None => {
-                let until_told = self.plan.login.mul_f64(1.2) + UNTOLD + self.plan.round_trip;
-                let mut later = self.plan.faults.iter().filter(|(at, _)| *at >= since);
-                later.any(|(at, fault)| match fault {
-                    Fault::Wiped | Fault::Back(_) => true,
-                    Fault::Killed(..) => *at <= since + until_told,
-                    _ => false,
-                })
-            }
+        if let Some(gateway) = self.gateways.iter().find(|g| Some(g.run) == performer) {
+            return gateway.silent_since.iter().any(|at| *at >= since);
         }
+        let until_told = self.plan.login.mul_f64(1.2) + UNTOLD + self.plan.round_trip;
+        let mut later = self.plan.faults.iter().filter(|(at, _)| *at >= since);
+        later.any(|(at, fault)| match fault {
+            Fault::Wiped | Fault::Back(_) => true,
+            Fault::Killed(..) => *at <= since + until_told,
+            _ => false,
+        })
     }
 
     fn begin(&mut self, g: usize, number: usize) {

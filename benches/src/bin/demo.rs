@@ -31,6 +31,10 @@ enum Command {
     Capacity(Document),
     /// Every scenario with the room and with other ways to let logins in, in virtual time; takes some minutes
     Ways(Document),
+    /// One of four servers at half the speed, under each policy; takes about three minutes
+    Balance(Document),
+    /// A gibibyte each way, a thousand listeners, a WebSocket, while a crowd logs in; takes about five minutes
+    Streams(Document),
 }
 
 #[derive(Args)]
@@ -50,6 +54,8 @@ async fn main() -> ExitCode {
         Some(Command::Memory(document)) => memory(document).await,
         Some(Command::Capacity(document)) => capacity(document).await,
         Some(Command::Ways(document)) => ways(document),
+        Some(Command::Balance(document)) => balance(document).await,
+        Some(Command::Streams(document)) => streams(document).await,
     };
     match ended {
         Ok(Ended::Well) => ExitCode::SUCCESS,
@@ -103,6 +109,24 @@ fn ways(document: &Document) -> Result<Ended, DemoError> {
     println!("{}", ways.text());
     document.write(&ways.markdown("make ways"))?;
     Ok(judge(&ways.broken_promises()))
+}
+
+async fn balance(document: &Document) -> Result<Ended, DemoError> {
+    let Some(campaign) = demo::balance().await? else {
+        return Ok(Ended::Early);
+    };
+    println!("\n{}", campaign.text());
+    document.write(&campaign.markdown("make balance"))?;
+    Ok(judge(&campaign.broken_promises()))
+}
+
+async fn streams(document: &Document) -> Result<Ended, DemoError> {
+    let Some(campaign) = demo::streams().await? else {
+        return Ok(Ended::Early);
+    };
+    println!("\n{}", campaign.text());
+    document.write(&campaign.markdown("make streams"))?;
+    Ok(judge(&campaign.broken_promises()))
 }
 
 impl Document {

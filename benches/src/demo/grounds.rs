@@ -117,12 +117,12 @@ impl Site {
     }
 }
 
-fn read(text: &str) -> Result<Config, Mistakes> {
+pub(super) fn read(text: &str) -> Result<Config, Mistakes> {
     load_str("demo.toml", text)
 }
 
 /// The text with every address that is taken replaced by one that is free.
-fn settle(text: &str) -> Result<(String, Vec<(SocketAddr, SocketAddr)>), DemoError> {
+pub(super) fn settle(text: &str) -> Result<(String, Vec<(SocketAddr, SocketAddr)>), DemoError> {
     let config = read(text)?;
     let pools = config.pools();
     let backends: Vec<SocketAddr> = pools.iter().flat_map(Pool::addresses).collect();
@@ -156,11 +156,20 @@ fn bind(wanted: SocketAddr) -> io::Result<TcpListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::{COMPARE_CONFIG, DEMO_CONFIG, FAIRNESS_CONFIG, MEMORY_CONFIG};
+    use crate::demo::{
+        BALANCE_CONFIG, COMPARE_CONFIG, DEMO_CONFIG, FAIRNESS_CONFIG, MEMORY_CONFIG, STREAMS_CONFIG,
+    };
 
     #[test]
     fn the_configurations_have_no_mistakes_and_stay_on_this_machine() {
-        for text in [DEMO_CONFIG, COMPARE_CONFIG, FAIRNESS_CONFIG, MEMORY_CONFIG] {
+        for text in [
+            DEMO_CONFIG,
+            COMPARE_CONFIG,
+            FAIRNESS_CONFIG,
+            MEMORY_CONFIG,
+            BALANCE_CONFIG,
+            STREAMS_CONFIG,
+        ] {
             let config = read(text).unwrap();
             let pools = config.pools();
             let mut addresses = pools.iter().flat_map(Pool::addresses);

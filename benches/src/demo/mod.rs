@@ -1,5 +1,6 @@
 //! What can be watched: a small school platform with several regions, the gateway in front of it, and a crowd.
 
+mod balance;
 mod calibration;
 mod campaign;
 mod capacity;
@@ -13,6 +14,7 @@ mod outcome;
 mod progress;
 mod show;
 mod stop;
+mod streams;
 mod ways;
 
 use std::io;
@@ -23,11 +25,13 @@ use einlass_config::Mistakes;
 use crate::platform::PlatformError;
 use crate::rush::RushError;
 
+pub use balance::{Balance, balance};
 pub use campaign::{Campaign, compare};
 pub use capacity::{Capacity, capacity};
 pub use fairness::{Fairness, fairness};
 pub use memory::{Memory, memory};
 pub use show::{Ended, show};
+pub use streams::{Streams, streams};
 pub use ways::{Ways, ways};
 
 /// The configuration of the demo.
@@ -38,6 +42,10 @@ pub const COMPARE_CONFIG: &str = include_str!("../../../deploy/demo/compare.toml
 pub const FAIRNESS_CONFIG: &str = include_str!("../../../deploy/demo/fairness.toml");
 /// The configuration of the memory campaign.
 pub const MEMORY_CONFIG: &str = include_str!("../../../deploy/demo/memory.toml");
+/// The configuration of the balancing campaign.
+pub const BALANCE_CONFIG: &str = include_str!("../../../deploy/demo/balance.toml");
+/// The configuration of the campaign with long bodies and open connections.
+pub const STREAMS_CONFIG: &str = include_str!("../../../deploy/demo/streams.toml");
 
 /// Why there is nothing to watch.
 #[derive(Debug, thiserror::Error)]

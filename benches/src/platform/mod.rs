@@ -11,11 +11,13 @@ mod pages;
 mod record;
 mod sessions;
 mod site;
+mod streams;
 mod workers;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use argon2::password_hash;
@@ -28,6 +30,7 @@ use backend::Backend;
 use hashing::Entry;
 use record::Record;
 use sessions::Sessions;
+use streams::Streams;
 use workers::Workers;
 
 /// The password of every user; any other is a mistyped one.
@@ -52,6 +55,9 @@ pub struct PlatformOptions {
     pub workers: usize,
     /// What one login costs.
     pub cost: HashCost,
+    /// At least so long a worker is busy with one: plays machines of their own, of different speed, on one machine
+    /// that could not hash so much. By default as long as the hash takes.
+    pub least: Duration,
     /// Logins that may wait for a worker before further ones get `503`. By default 30 s worth of work.
     pub queue_limit: Option<usize>,
     /// Requests of any kind served at once, further ones wait: the application server's own workers. By default unbounded.
@@ -68,6 +74,7 @@ impl Default for PlatformOptions {
             control: None,
             workers: 1,
             cost: HashCost::QUICK,
+            least: Duration::ZERO,
             queue_limit: None,
             places: None,
             csrf_lifetime: Duration::from_hours(2),
@@ -100,6 +107,7 @@ struct Region {
     record: Record,
     workers: Workers,
     sessions: Sessions,
+    streams: Streams,
     hash_millis: f64,
     queue_limit: usize,
     places: Option<Arc<Semaphore>>,
@@ -130,7 +138,7 @@ pub struct Platform {
 impl Platform {
     /// Binds the listeners, hashes the stored password and starts the workers.
     pub async fn start(options: PlatformOptions) -> Result<Self, PlatformError> {
-        let hash_time = options.cost.measure()?;
+        let hash_time = options.cost.measure()?.max(options.least);
         let worth_30s = 30.0 * options.workers.max(1) as f64 / hash_time.as_secs_f64();
         #[allow(
             clippy::cast_possible_truncation,
@@ -141,8 +149,13 @@ impl Platform {
         let region = Arc::new(Region {
             name: options.name,
             record: Record::new(),
-            workers: Workers::new(Entry::new(options.cost, PASSWORD)?, options.workers),
+            workers: Workers::new(
+                Entry::new(options.cost, PASSWORD)?,
+                options.workers,
+                options.least,
+            ),
             sessions: Sessions::default(),
+            streams: Streams::default(),
             hash_millis: hash_time.as_secs_f64() * 1000.0,
             queue_limit,
             places: options
@@ -190,6 +203,13 @@ impl Platform {
     /// Login requests received and not yet answered.
     pub fn in_flight(&self) -> usize {
         self.region.record.in_flight()
+    }
+
+    /// Bytes of downloads that have been asked for by the network, and of uploads that have been read.
+    pub fn streamed(&self) -> (u64, u64) {
+        let streams = &self.region.streams;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (read(&streams.sent), read(&streams.received))
     }
 
     /// The record so far, with the single logins if asked for.

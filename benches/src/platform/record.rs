@@ -68,6 +68,8 @@ pub struct Totals {
     pub overloaded: u64,
     /// Hashes computed for browsers that had gone.
     pub abandoned: u64,
+    /// Requests for a page with a session that nobody here knows: it was begun elsewhere, or is lost.
+    pub strangers: u64,
 }
 
 /// The record as JSON: `GET /_platform/record` on the control listener.
@@ -130,6 +132,7 @@ impl Snapshot {
         now.csrf_refused -= then.csrf_refused.min(now.csrf_refused);
         now.overloaded -= then.overloaded.min(now.overloaded);
         now.abandoned -= then.abandoned.min(now.abandoned);
+        now.strangers -= then.strangers.min(now.strangers);
         self
     }
 
@@ -217,6 +220,11 @@ impl Record {
             record: self.clone(),
             sequence,
         }
+    }
+
+    /// Somebody came with a session that is not known here.
+    pub(super) fn stranger(&self) {
+        self.0.pages.lock().totals.strangers += 1;
     }
 
     pub(super) fn in_flight(&self) -> usize {

@@ -15,12 +15,13 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::record::Outcome;
 use super::workers::Job;
-use super::{CSRF_COOKIE, Region, SESSION_COOKIE, TAG_HEADER, pages, sessions};
+use super::{CSRF_COOKIE, Region, SESSION_COOKIE, TAG_HEADER, pages, sessions, streams};
 
 /// The application server's worker that a request occupies, if their number is bounded.
 type Place = Extension<Option<Arc<OwnedSemaphorePermit>>>;
 
 pub(super) fn router(region: Arc<Region>) -> Router {
+    let streams = streams::router(region.streams.clone());
     Router::new()
         .route("/", get(home))
         .route("/page/{number}", get(lesson))
@@ -29,6 +30,7 @@ pub(super) fn router(region: Arc<Region>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&region), occupy))
         .route("/healthz", get(async || "ok\n"))
         .with_state(region)
+        .merge(streams)
 }
 
 /// Waits for one of the application server's workers, as a listen backlog does.
@@ -144,7 +146,13 @@ fn overloaded(headers: &HeaderMap) -> Response {
 }
 
 fn logged_in(region: &Region, headers: &HeaderMap) -> bool {
-    cookie(headers, SESSION_COOKIE).is_some_and(|token| region.sessions.knows(token))
+    cookie(headers, SESSION_COOKIE).is_some_and(|token| {
+        let known = region.sessions.knows(token);
+        if !known {
+            region.record.stranger();
+        }
+        known
+    })
 }
 
 fn host(headers: &HeaderMap) -> &str {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -24,6 +25,8 @@ pub(super) struct Workers(Arc<Shared>);
 
 struct Shared {
     entry: Entry,
+    /// At least so long a worker is busy with a login.
+    least: Duration,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -36,9 +39,10 @@ struct State {
 }
 
 impl Workers {
-    pub(super) fn new(entry: Entry, wanted: usize) -> Self {
+    pub(super) fn new(entry: Entry, wanted: usize, least: Duration) -> Self {
         let shared = Arc::new(Shared {
             entry,
+            least,
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -88,7 +92,9 @@ impl Shared {
     fn work(&self) {
         while let Some(mut job) = self.next() {
             job.login.began();
+            let begun = Instant::now();
             let right = self.entry.verify(&job.password);
+            thread::sleep(self.least.saturating_sub(begun.elapsed()));
             // Recorded before the answer leaves, so that in flight is never counted longer than the gateway sees it.
             job.login.ended(right, job.reply.is_closed());
             drop(job.login);

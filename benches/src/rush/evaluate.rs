@@ -119,7 +119,7 @@ fn eta_quality(promises: impl Iterator<Item = (Told, f32)>) -> EtaQuality {
     clippy::cast_sign_loss,
     reason = "a rank is at most the length"
 )]
-fn percentile(sorted: &[f64], fraction: f64) -> f64 {
+pub(crate) fn percentile(sorted: &[f64], fraction: f64) -> f64 {
     let rank = (fraction * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
 }

@@ -40,6 +40,9 @@ pub use schools::{School, from_csv, generated};
 pub use timeline::Second;
 pub use waiters::Waiters;
 
+pub(crate) use evaluate::percentile;
+pub(crate) use socket::raise_limit;
+
 use crate::platform::Snapshot;
 use browser::Browser;
 use pupil::Pupil;
@@ -50,7 +53,7 @@ use world::World;
 /// [`Plan::live`] tells meanwhile how it goes.
 pub async fn run(plan: Plan) -> Result<Report, RushError> {
     plan.check()?;
-    socket::raise_limit();
+    raise_limit();
     let before = records(&plan.platforms).await?;
     let mut rng = fastrand::Rng::with_seed(plan.seed);
     let schools = schools::assign(&plan.schools, plan.pupils, &mut rng);

@@ -11,7 +11,7 @@ const PUPILS_PER_SOURCE: u32 = 200;
 const SOURCES_PER_SCHOOL: u32 = 250;
 
 /// Raises the soft limit of open files to the hard one: a socket is a file.
-pub(super) fn raise_limit() {
+pub(crate) fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     // Without it the crowd may be too big; the report then says so (`no_local_socket`).
     let _ = setrlimit(

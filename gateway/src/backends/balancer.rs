@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use einlass_config::{Balancing, Health};
+use einlass_config::{Balancing, Health, Policy};
 
 use super::affinity::{self, Home};
 use super::budget::Budget;
@@ -63,6 +63,8 @@ pub(super) enum Choice {
     At(Id, SocketAddr),
     /// All that would do are at their bound.
     Full,
+    /// The one where its session lives is being restarted.
+    Away,
     /// There is none, or none that has not been tried.
     Nobody,
 }
@@ -80,7 +82,13 @@ pub(super) struct Event {
 pub(crate) struct Gauge {
     pub(crate) address: SocketAddr,
     pub(crate) state: State,
+    /// Nobody new is sent there.
+    pub(crate) drains: bool,
     pub(crate) in_flight: u32,
+    /// Those, and the streams and downloads that are not over.
+    pub(crate) unfinished: u32,
+    /// How long no request has gone there.
+    pub(crate) idle: Duration,
     pub(crate) limit: u32,
     pub(crate) ejections: u32,
     /// Seconds, of logins; `None` before the first.
@@ -122,7 +130,26 @@ impl Balancer {
         self.members.retain(|m| !m.leaving || m.in_flight > 0);
     }
 
+    /// The desk's word on whether anybody new is sent to a backend; it outlasts lookups of names.
+    /// False if the pool has no such backend.
+    pub(super) fn drain(&mut self, address: SocketAddr, drain: bool) -> bool {
+        let of = |m: &&Member| m.address == address && !m.leaving;
+        let Some(id) = self.members.iter().find(of).map(|m| m.id) else {
+            return false;
+        };
+        self.change(id, |member, _| member.said = Some(drain));
+        true
+    }
+
+    pub(super) fn drains(&self, id: Id) -> bool {
+        self.members.iter().any(|m| m.id == id && m.drains())
+    }
+
     pub(super) fn choose(&mut self, now: Duration, wish: Wish<'_>) -> Choice {
+        let away = |m: &Member| wish.home == Home::Backend(m.address) && m.restarts(now);
+        if self.members.iter().any(away) {
+            return Choice::Away;
+        }
         let Some(index) = self.index(now, wish) else {
             let untried = |m: &&Member| !wish.tried.contains(&m.address);
             let busy = self.members.iter().filter(untried).any(Member::at_all);
@@ -138,8 +165,9 @@ impl Balancer {
         let rules = self.rules;
         let untried = |m: &Member| !wish.tried.contains(&m.address);
         if let Home::Backend(home) = wish.home {
-            // A session is not sent away because its backend starts slowly, or is drained.
-            let there = |m: &Member| m.address == home && untried(m) && m.usable();
+            // A session is not sent away because its backend starts slowly, or is drained; and to one
+            // that has been restarted it comes a second time.
+            let there = |m: &Member| m.address == home && (untried(m) || m.drains()) && m.usable();
             if let Some(index) = self.members.iter().position(there) {
                 let room = self.members[index].in_flight < rules.max_in_flight;
                 return room.then_some(index);
@@ -171,9 +199,15 @@ impl Balancer {
         let cost = |m: &Member| m.cost(now, wish.kind, unmeasured);
         let open = self.members.iter().any(|m| untried(m) && m.open());
         if open {
-            let (one, other) = self.draw_two(fits)?;
-            let cheaper = cost(&self.members[other]) < cost(&self.members[one]);
-            return Some(if cheaper { other } else { one });
+            return match rules.policy {
+                Policy::PeakEwma => {
+                    let (one, other) = self.draw_two(fits)?;
+                    let cheaper = cost(&self.members[other]) < cost(&self.members[one]);
+                    Some(if cheaper { other } else { one })
+                }
+                Policy::LeastInFlight => self.least_in_flight(fits),
+                Policy::RoundRobin => self.next_in_turn(fits),
+            };
         }
         // Better an ejected backend than none, but not one that does not answer at all.
         let last = |m: &Member| untried(m) && m.at_all() && m.in_flight < rules.max_in_flight;
@@ -197,6 +231,30 @@ impl Balancer {
             fitting.nth(n).map(|(index, _)| index)
         };
         Some((nth(first)?, nth(second)?))
+    }
+
+    /// The one of those that fit that has the least to do for its weight; of several, any.
+    fn least_in_flight(&mut self, fits: impl Fn(&Member) -> bool) -> Option<usize> {
+        let load = |m: &Member| f64::from(m.in_flight) / m.weight;
+        let count = self.members.len();
+        let from = self.roll(count);
+        (0..count)
+            .map(|n| (from + n) % count)
+            .filter(|index| fits(&self.members[*index]))
+            .min_by(|a, b| load(&self.members[*a]).total_cmp(&load(&self.members[*b])))
+    }
+
+    /// The next of those that fit, each as often as its weight says and spread evenly, as nginx does.
+    fn next_in_turn(&mut self, fits: impl Fn(&Member) -> bool) -> Option<usize> {
+        let mut all = 0.0;
+        for member in self.members.iter_mut().filter(|m| fits(m)) {
+            member.credit += member.weight;
+            all += member.weight;
+        }
+        let fitting = self.members.iter().enumerate().filter(|(_, m)| fits(m));
+        let (index, _) = fitting.max_by(|(_, a), (_, b)| a.credit.total_cmp(&b.credit))?;
+        self.members[index].credit -= all;
+        Some(index)
     }
 
     fn roll(&mut self, sides: usize) -> usize {
@@ -241,6 +299,13 @@ impl Balancer {
         });
     }
 
+    /// Whatever a request was given by the backend has ended, streams included.
+    pub(super) fn over(&mut self, id: Id) {
+        if let Some(member) = self.members.iter_mut().find(|m| m.id == id) {
+            member.unfinished = member.unfinished.saturating_sub(1);
+        }
+    }
+
     /// To be called several times a second: trials begin, silence is noticed, what has left goes.
     pub(super) fn tick(&mut self, now: Duration) {
         let ids: Vec<Id> = self.members.iter().map(|m| m.id).collect();
@@ -266,7 +331,7 @@ impl Balancer {
 
     /// No backend can be reached, or the operator lets nobody in at any.
     pub(super) fn down(&self) -> bool {
-        let mut there = self.members.iter().filter(|m| !m.leaving && !m.drain);
+        let mut there = self.members.iter().filter(|m| !m.leaving && !m.drains());
         there.all(|m| !m.reachable())
     }
 
@@ -279,7 +344,10 @@ impl Balancer {
         let gauge = |m: &Member| Gauge {
             address: m.address,
             state: m.state(),
+            drains: m.drains(),
             in_flight: m.in_flight,
+            unfinished: m.unfinished,
+            idle: now.saturating_sub(m.last),
             limit: m.limit(now, &self.rules),
             ejections: m.ejections,
             latency: m.latency_now(now, Kind::Login),

@@ -4,6 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[path = "drain_tests.rs"]
+mod drain;
+
 const LOGIN: Duration = Duration::from_millis(250);
 
 fn address(n: usize) -> SocketAddr {
@@ -304,34 +307,6 @@ fn nobody_new_goes_to_a_draining_backend_and_one_that_left_is_forgotten_when_idl
 }
 
 #[test]
-fn a_session_stays_at_home_even_while_it_is_drained_and_goes_elsewhere_when_home_is_gone() {
-    let mut balancer = pool(3);
-    let at_home = |balancer: &mut Balancer| {
-        let wish = Wish {
-            kind: Kind::Write,
-            home: Home::Backend(address(1)),
-            tried: &[],
-        };
-        match balancer.choose(at(0.0), wish) {
-            Choice::At(id, to) => (id, to),
-            other => panic!("{other:?}"),
-        }
-    };
-    for _ in 0..20 {
-        assert_eq!(at_home(&mut balancer).1, address(1), "however busy it is");
-    }
-    let drained = Site {
-        drain: true,
-        ..site(1)
-    };
-    balancer.set(&[site(0), drained, site(2)]);
-    let (id, to) = at_home(&mut balancer);
-    assert_eq!(to, address(1));
-    balancer.not_connected(at(0.0), id);
-    assert_ne!(at_home(&mut balancer).1, address(1));
-}
-
-#[test]
 fn a_school_has_a_backend_and_another_one_while_that_is_full() {
     let rules = Balancing {
         max_in_flight: 2,
@@ -400,6 +375,7 @@ proptest! {
                         Choice::At(id, to) => sent.push((id, to)),
                         Choice::Full => prop_assert!(!sent.is_empty()),
                         Choice::Nobody => prop_assert!(balancer.down()),
+                        Choice::Away => prop_assert!(false, "there are no sessions"),
                     }
                 }
                 Move::Tick(ms) => {

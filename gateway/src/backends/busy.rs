@@ -38,6 +38,11 @@ impl Busy {
         self.shared.tell();
     }
 
+    /// The operator has emptied the backend.
+    pub(crate) fn drains(&self) -> bool {
+        self.shared.lock().drains(self.id)
+    }
+
     /// Nothing was sent.
     pub(crate) fn not_connected(self) {
         let now = self.shared.clock.now();
@@ -84,5 +89,6 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.free();
+        self.shared.lock().over(self.id);
     }
 }

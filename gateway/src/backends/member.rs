@@ -23,6 +23,8 @@ const FORGIVEN: Duration = Duration::from_mins(2);
 const PATIENCE: f64 = 4.0;
 /// So long a login is waited for to try an ejected backend; then any request may.
 const TRY_ANY: Duration = Duration::from_secs(5);
+/// A drained backend that goes away is being restarted: so long its sessions wait for it.
+const RESTART: Duration = Duration::from_secs(15);
 
 /// Names a member while its pool lives.
 pub(super) type Id = u32;
@@ -33,12 +35,20 @@ pub(super) struct Member {
     pub(super) id: Id,
     pub(super) address: SocketAddr,
     pub(super) weight: f64,
-    /// The operator sends nobody new there.
+    /// The configuration sends nobody new there.
     pub(super) drain: bool,
+    /// What the desk has said about that since.
+    pub(super) said: Option<bool>,
     /// Its name no longer leads here: it stays until nothing is in flight.
     pub(super) leaving: bool,
     pub(super) in_flight: u32,
+    /// Requests that are not over: those in flight, and streams and downloads whose head is there.
+    pub(super) unfinished: u32,
+    /// When the last request went there.
+    pub(super) last: Duration,
     pub(super) ejections: u32,
+    /// What round robin owes it.
+    pub(super) credit: f64,
     pub(super) checks: Checks,
     logins: PeakEwma,
     reads: PeakEwma,
@@ -86,9 +96,13 @@ impl Member {
             address,
             weight: f64::from(weight.max(1)),
             drain,
+            said: None,
             leaving: false,
             in_flight: 0,
+            unfinished: 0,
+            last: Duration::ZERO,
             ejections: 0,
+            credit: 0.0,
             checks: Checks::default(),
             logins: PeakEwma::new(FADE),
             reads: PeakEwma::new(FADE),
@@ -114,9 +128,24 @@ impl Member {
         self.reachable() && !self.leaving && matches!(self.standing, Standing::In { .. })
     }
 
+    /// The operator sends nobody new there.
+    pub(super) fn drains(&self) -> bool {
+        self.said.unwrap_or(self.drain)
+    }
+
+    /// The operator has emptied it and it is not there: it will be back in a moment, with the
+    /// sessions that live on it.
+    pub(super) fn restarts(&self, now: Duration) -> bool {
+        let away = self.out.map(|since| now.saturating_sub(since));
+        self.drains()
+            && !self.leaving
+            && !self.reachable()
+            && away.is_some_and(|away| away < RESTART)
+    }
+
     /// It may be given any request.
     pub(super) fn open(&self) -> bool {
-        self.usable() && !self.drain
+        self.usable() && !self.drains()
     }
 
     /// It may be given a request that decides whether it comes back.
@@ -130,7 +159,7 @@ impl Member {
 
     /// It may be given a request if there is no better one.
     pub(super) fn at_all(&self) -> bool {
-        self.reachable() && !self.leaving && !self.drain
+        self.reachable() && !self.leaving && !self.drains()
     }
 
     pub(super) fn is_ejected(&self) -> bool {
@@ -164,7 +193,7 @@ impl Member {
             _ if !self.reachable() => State::Down,
             Standing::Ejected { .. } => State::Ejected,
             Standing::Trial { .. } => State::Trial,
-            Standing::In { .. } if self.drain => State::Draining,
+            Standing::In { .. } if self.drains() => State::Draining,
             Standing::In { .. } => State::Up,
         }
     }
@@ -172,6 +201,8 @@ impl Member {
     /// A request is on its way there.
     pub(super) fn send(&mut self, now: Duration, kind: Kind, goods: u64) {
         self.in_flight += 1;
+        self.unfinished += 1;
+        self.last = now;
         self.ramp.observe(now, self.in_flight);
         if kind != Kind::Write {
             let quiet = self.quiet.get_or_insert(Quiet {

@@ -142,30 +142,36 @@ impl Backends {
     }
 
     /// A backend for a request, of those not `tried` yet. If all are at their bound, one is waited
-    /// for, as long as a connection might take. `None`: there is none.
-    pub(crate) async fn place(&self, kind: Kind, home: Home, tried: &[SocketAddr]) -> Option<Busy> {
+    /// for, as long as a connection might take; one that is being restarted is waited for by its
+    /// sessions, for some seconds. `None`: there is none.
+    pub(crate) async fn place(
+        &self,
+        kind: Kind,
+        home: Home,
+        mut tried: &[SocketAddr],
+    ) -> Option<Busy> {
         if tried.is_empty() {
             self.shared.lock().budget.earn();
         }
-        let waiting = async {
-            loop {
-                let freed = self.shared.freed.notified();
-                let now = self.shared.clock.now();
-                let choice = self.shared.lock().choose(now, Wish { kind, home, tried });
-                match choice {
-                    Choice::At(id, address) => {
-                        return Some(Busy::new(&self.shared, id, address, kind));
-                    }
-                    Choice::Nobody => return None,
-                    Choice::Full => {
-                        let _ = tokio::time::timeout(AGAIN, freed).await;
-                    }
-                }
-            }
-        };
         let patience = self.peers.connect_timeout();
-        let placed = tokio::time::timeout(patience, waiting).await;
-        placed.ok().flatten()
+        let mut waited_since = self.shared.clock.now();
+        loop {
+            let freed = self.shared.freed.notified();
+            let now = self.shared.clock.now();
+            let choice = self.shared.lock().choose(now, Wish { kind, home, tried });
+            match choice {
+                Choice::At(id, address) => {
+                    return Some(Busy::new(&self.shared, id, address, kind));
+                }
+                Choice::Nobody => return None,
+                Choice::Full if now.saturating_sub(waited_since) >= patience => return None,
+                Choice::Full => {}
+                // That has an end of its own. Whoever has waited for it may try it again, also when
+                // it has taken up its work in the meantime.
+                Choice::Away => (waited_since, tried) = (now, &[]),
+            }
+            let _ = tokio::time::timeout(AGAIN, freed).await;
+        }
     }
 
     /// Whether there may be a second try, which then counts as made.
@@ -177,6 +183,13 @@ impl Backends {
     /// How many second tries there have been.
     pub(crate) fn retries(&self) -> u64 {
         self.shared.lock().budget.spent()
+    }
+
+    /// From now on nobody new is sent to a backend, or again. False if the pool has no such backend.
+    pub(crate) fn drain(&self, address: SocketAddr, drain: bool) -> bool {
+        let known = self.shared.lock().drain(address, drain);
+        self.shared.tell();
+        known
     }
 
     /// No backend can be reached.
@@ -274,3 +287,7 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "place_tests.rs"]
+mod tests;

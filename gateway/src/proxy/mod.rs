@@ -85,7 +85,8 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         upstream::answered(context, header);
         if header.status == StatusCode::SWITCHING_PROTOCOLS {
-            // From here on silence is no fault: a WebSocket may have nothing to say.
+            // From here on a browser's silence is no fault: a WebSocket may have nothing to say. When
+            // the backend says nothing either, the upstream's read timeout ends it.
             session.set_read_timeout(None);
         }
         Ok(())

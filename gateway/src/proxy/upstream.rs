@@ -7,7 +7,7 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::{Context, Gateway};
-use crate::backends::{Kind, Stay};
+use crate::backends::{Busy, Kind, Stay};
 
 /// A backend for the request, of those not tried yet.
 pub(super) async fn peer(
@@ -64,18 +64,21 @@ pub(super) fn connect_failed(context: &mut Context, error: &mut Error) {
     if let (Some(request), Some(busy)) = (&context.request, context.busy.take()) {
         let backends = &request.seat.pool.backends;
         context.tried.push(busy.address);
+        // Where it is being restarted, the next try waits for it.
+        let another = busy.drains() || context.tried.len() < backends.len();
         busy.not_connected();
-        let another = context.tried.len() < backends.len();
         error.set_retry(another && backends.may_retry());
     }
 }
 
-/// Only a request that changes nothing is sent again, and only when an idle connection turned out
-/// to be closed.
+/// Only a request that changes nothing is sent again, and only when nothing of an answer has come: on
+/// an idle connection that turned out to be closed, or at a backend that the operator has emptied and
+/// now restarts.
 pub(super) fn broke_off(session: &Session, context: &Context, error: &mut Error, reused: bool) {
     let safe = session.req_header().method.is_safe();
+    let expected = reused || context.busy.as_ref().is_some_and(Busy::drains);
     if safe && !session.as_ref().retry_buffer_truncated() {
-        error.retry.decide_reuse(reused);
+        error.retry.decide_reuse(expected);
     } else {
         error.set_retry(false);
     }
@@ -85,8 +88,8 @@ pub(super) fn broke_off(session: &Session, context: &Context, error: &mut Error,
     if error.retry() {
         error.set_retry(request.seat.pool.backends.may_retry());
     }
-    // A connection closed in idleness is nobody's fault, nor is a browser that goes away.
-    if !reused && *error.esource() == ErrorSource::Upstream {
+    // What is expected is nobody's fault, nor is a browser that goes away.
+    if !expected && *error.esource() == ErrorSource::Upstream {
         busy.failed();
     }
 }

@@ -297,10 +297,7 @@ impl Gateway {
 
     /// Resident memory of the process, in bytes.
     pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
-        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib * 1024
+        resident(self.pid()).unwrap()
     }
 }
 
@@ -311,6 +308,14 @@ impl Drop for Gateway {
             eprintln!("--- the gateway's log\n{}", self.log());
         }
     }
+}
+
+/// Resident memory of a process, in bytes; `None` if it is gone.
+pub fn resident(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// One number of a desk's `/metrics`; 0 if it is not there yet.
@@ -430,6 +435,22 @@ pub async fn try_send(
 
 pub async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
     try_send(address, request).await.unwrap()
+}
+
+/// Orders at the desk that a backend be emptied, or used again.
+pub async fn drain(gateway: &Gateway, pool: &str, backend: SocketAddr, drain: bool) -> Answer {
+    let order = serde_json::json!({ "pool": pool, "backend": backend, "drain": drain });
+    self::order(gateway, &order.to_string()).await
+}
+
+/// Sends an order to the desk as it is.
+pub async fn order(gateway: &Gateway, body: &str) -> Answer {
+    let request = Request::post("/api/v1/drain")
+        .header("host", "desk")
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body.to_owned())))
+        .unwrap();
+    send(gateway.desk, request).await
 }
 
 /// A browser at one school: keeps its cookies.
