@@ -52,6 +52,8 @@ pub struct PlatformOptions {
     pub workers: usize,
     /// What one login costs.
     pub cost: HashCost,
+    /// How long a worker then waits for a directory server that knows the pupils; it costs no processor.
+    pub directory: Duration,
     /// Logins that may wait for a worker before further ones get `503`. By default 30 s worth of work.
     pub queue_limit: Option<usize>,
     /// Requests of any kind served at once, further ones wait: the application server's own workers. By default unbounded.
@@ -68,6 +70,7 @@ impl Default for PlatformOptions {
             control: None,
             workers: 1,
             cost: HashCost::QUICK,
+            directory: Duration::ZERO,
             queue_limit: None,
             places: None,
             csrf_lifetime: Duration::from_hours(2),
@@ -130,7 +133,7 @@ pub struct Platform {
 impl Platform {
     /// Binds the listeners, hashes the stored password and starts the workers.
     pub async fn start(options: PlatformOptions) -> Result<Self, PlatformError> {
-        let hash_time = options.cost.measure()?;
+        let hash_time = options.cost.measure()? + options.directory;
         let worth_30s = 30.0 * options.workers.max(1) as f64 / hash_time.as_secs_f64();
         #[allow(
             clippy::cast_possible_truncation,
@@ -141,7 +144,11 @@ impl Platform {
         let region = Arc::new(Region {
             name: options.name,
             record: Record::new(),
-            workers: Workers::new(Entry::new(options.cost, PASSWORD)?, options.workers),
+            workers: Workers::new(
+                Entry::new(options.cost, PASSWORD)?,
+                options.directory,
+                options.workers,
+            ),
             sessions: Sessions::default(),
             hash_millis: hash_time.as_secs_f64() * 1000.0,
             queue_limit,

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -24,6 +25,7 @@ pub(super) struct Workers(Arc<Shared>);
 
 struct Shared {
     entry: Entry,
+    directory: Duration,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -36,9 +38,10 @@ struct State {
 }
 
 impl Workers {
-    pub(super) fn new(entry: Entry, wanted: usize) -> Self {
+    pub(super) fn new(entry: Entry, directory: Duration, wanted: usize) -> Self {
         let shared = Arc::new(Shared {
             entry,
+            directory,
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -89,6 +92,9 @@ impl Shared {
         while let Some(mut job) = self.next() {
             job.login.began();
             let right = self.entry.verify(&job.password);
+            if !self.directory.is_zero() {
+                thread::sleep(self.directory);
+            }
             // Recorded before the answer leaves, so that in flight is never counted longer than the gateway sees it.
             job.login.ended(right, job.reply.is_closed());
             drop(job.login);
