@@ -5,7 +5,7 @@
 # Run as it was built: `cargo run --package` would choose other features and build the dependencies once more.
 DEMO ?= $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
-.PHONY: fleet-tools help demo simulate ways compare fairness capacity memory balance streams test unit format-check clippy doc doctest deny audit fuzz-fleet bench fmt release clean build-tools test-tools browser
+.PHONY: fleet-tools help demo simulate ways compare fairness capacity isolation memory balance streams test unit format-check clippy doc doctest deny audit fuzz-fleet bench fmt release clean build-tools test-tools browser
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -27,6 +27,10 @@ fairness: build-tools    ## small and large schools in one room: equal waits, no
 capacity: build-tools    ## the pacer, told nothing, against the best fixed setting; about five minutes
 	cargo build --workspace --bins
 	$(DEMO) capacity --markdown deploy/handbook/capacity.md
+
+isolation: build-tools    ## one region in trouble, another one that should not notice; about five minutes, ROUNDS=1: a third of that
+	cargo build --workspace --bins
+	$(DEMO) isolation --markdown deploy/handbook/isolation.md
 
 memory: build-tools    ## fifty thousand wait and poll: what each costs the gateway; about two minutes
 	cargo build --workspace --bins

@@ -79,6 +79,12 @@ impl<W> Buffer<W> {
         self.waiters.remove(&id)
     }
 
+    /// Up to so many with the lowest turns, who get no slot here.
+    pub(crate) fn take_first(&mut self, most: usize) -> Vec<W> {
+        let first = (0..most).map_while(|_| self.waiters.pop_first());
+        first.map(|(_, waiter)| waiter).collect()
+    }
+
     /// A slot is free again.
     pub(crate) fn give_back(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);

@@ -9,6 +9,7 @@ use crate::arrivals::Arrivals;
 use crate::flow::{Controller, Flow};
 use crate::ledger::Notice;
 use crate::pacer::{Inputs, Memory, Outputs, Pacer, Verdict};
+use crate::pulse::{Beat, Pulse, TRIALS};
 use crate::turn::{Serving, Turn};
 use crate::typing::{LEAD, Typing};
 
@@ -30,6 +31,8 @@ pub(crate) struct Scene {
     pub(crate) waiting: u64,
     /// The operator's ceiling, logins per second.
     pub(crate) ceiling: Option<f64>,
+    /// What other pools do besides, logins per second.
+    pub(crate) help: f64,
 }
 
 /// The pacer with what surrounds it.
@@ -37,6 +40,9 @@ pub(crate) struct Conductor {
     pacer: Box<dyn Pacer>,
     inputs: Inputs,
     outputs: Outputs,
+    pulse: Pulse,
+    /// Answers of backends since the last step.
+    answers: u32,
     controller: Controller,
     arrivals: Arrivals,
     typing: Typing,
@@ -51,6 +57,8 @@ impl Conductor {
             pacer,
             inputs: Inputs::default(),
             outputs,
+            pulse: Pulse::default(),
+            answers: 0,
             controller: Controller::default(),
             arrivals: Arrivals::default(),
             typing: Typing::default(),
@@ -61,13 +69,25 @@ impl Conductor {
     /// A login has ended.
     pub(crate) fn ended(&mut self, now: Duration, verdict: Verdict) {
         match verdict {
-            Verdict::Hashed(latency) if self.inputs.latencies.len() < MOST_LATENCIES => {
-                self.inputs.latencies.push(latency);
+            Verdict::Hashed(latency) => {
+                self.answered(1);
+                if self.inputs.latencies.len() < MOST_LATENCIES {
+                    self.inputs.latencies.push(latency);
+                }
             }
-            Verdict::Hashed(_) | Verdict::Neutral => {}
-            Verdict::Page => self.typing.served(now, 1),
+            Verdict::Refused => self.answered(1),
+            Verdict::Neutral => {}
+            Verdict::Page => {
+                self.answered(1);
+                self.typing.served(now, 1);
+            }
             Verdict::Lost => self.lost(1),
         }
+    }
+
+    /// So many answers have come that say nothing else.
+    pub(crate) fn answered(&mut self, answers: u32) {
+        self.answers = self.answers.saturating_add(answers);
     }
 
     /// So many logins were lost.
@@ -106,18 +126,30 @@ impl Conductor {
     }
 
     /// One step of the pacer. `portion` is the part of the pool that all the inputs are of.
-    pub(crate) fn pace(&mut self, now: Duration, in_flight: u32, portion: f64, down: bool) {
+    pub(crate) fn pace(&mut self, now: Duration, in_flight: u32, portion: f64, unreachable: bool) {
+        let beat = Beat {
+            answers: std::mem::take(&mut self.answers),
+            losses: self.inputs.losses,
+            unreachable,
+            cap: self.outputs.cap,
+        };
         self.inputs.in_flight = in_flight;
         self.inputs.portion = portion;
-        self.inputs.down = down;
+        self.inputs.down = self.pulse.step(now, beat);
         self.outputs = self.pacer.step(now, &self.inputs);
         self.forget();
+    }
+
+    /// Whether the pool gives no sign of life: only those who try are let in.
+    pub(crate) fn silent(&self) -> bool {
+        self.pulse.is_silent()
     }
 
     /// Somebody else is the pacer: what was measured here went there.
     pub(crate) fn forget(&mut self) {
         self.inputs.latencies.clear();
         self.inputs.losses = 0;
+        self.answers = 0;
     }
 
     /// How long a login may be under way before it counts as lost.
@@ -149,9 +181,13 @@ impl Conductor {
 
     /// How many pupils to release now.
     pub(crate) fn release(&mut self, now: Duration, scene: &Scene) -> u64 {
+        if self.silent() {
+            let owed = scene.buffered as u64 + self.arrivals.coming(now);
+            return self.pulse.call(now, scene.free, owed, scene.waiting);
+        }
         let typing = self.typing.outstanding(now);
         let flow = Flow {
-            capacity: self.capacity().map(|c| c * scene.portion),
+            capacity: self.capacity().map(|c| c * scene.portion + scene.help),
             proven: self.outputs.proven.map(|c| c * scene.portion),
             buffered: scene.buffered,
             coming: self.arrivals.coming(now) + typing,
@@ -161,7 +197,7 @@ impl Conductor {
             free: scene.free,
             waiting: scene.waiting,
             show_rate: self.arrivals.show_rate(now).or(self.heard.show_rate),
-            ceiling: scene.ceiling.map(|c| c * scene.portion),
+            ceiling: scene.ceiling.map(|c| c * scene.portion + scene.help),
         };
         self.controller.step(now, &flow)
     }
@@ -202,7 +238,11 @@ impl Conductor {
 
     /// Logins that may be in flight in the whole pool.
     pub(crate) fn cap(&self) -> u32 {
-        self.outputs.cap
+        if self.silent() {
+            self.outputs.cap.min(TRIALS)
+        } else {
+            self.outputs.cap
+        }
     }
 
     /// What another gateway needs to go on from here.
@@ -218,6 +258,7 @@ impl Conductor {
             typing: self.typing.outstanding(now),
             // Whoever publishes fills it in.
             promise: self.heard.promise,
+            silent: self.silent(),
         }
     }
 
@@ -230,6 +271,7 @@ impl Conductor {
         portion: f64,
     ) {
         self.heard = *notice;
+        self.pulse.hear(notice.silent);
         self.pacer.resume(now, &notice.memory);
         self.forget();
         self.refresh(now);
@@ -242,6 +284,7 @@ impl Conductor {
     /// Remembers what the pacer has published, and knows what it knows.
     pub(crate) fn follow(&mut self, now: Duration, notice: &Notice) {
         self.heard = *notice;
+        self.pulse.hear(notice.silent);
         self.pacer.resume(now, &notice.memory);
         self.forget();
         self.refresh(now);

@@ -20,8 +20,10 @@ mod gatekeeper;
 pub mod keys;
 mod learning;
 pub mod ledger;
+pub mod overflow;
 mod pacer;
 pub mod pass;
+mod pulse;
 mod room;
 pub mod seal;
 mod shares;
@@ -40,9 +42,10 @@ pub use called::Called;
 pub use curve::Curve;
 pub use forecast::{Bands, Outlook, Reason, Scores, Word};
 pub use gatekeeper::{
-    Answer, Entry, Gatekeeper, Grant, Membership, Mode, Refusal, Settings, Straight,
+    Answer, Entry, Gatekeeper, Grant, Help, Membership, Mode, Refusal, Settings, Straight,
 };
 pub use keys::Keyring;
+pub use overflow::Overflow;
 pub use pacer::{Adaptive, Bounds, Fixed, Inputs, Memory, Outputs, Pacer, Verdict};
 pub use pass::Pass;
 pub use room::{Room, School, SchoolIndex};

@@ -24,8 +24,13 @@ const EARLIEST: f64 = 0.7;
 const EXCESS_DOUBT: f64 = 0.3;
 /// Of n pupils some stay away and some take long: by so many square roots of n the count may be off.
 const FEW_DOUBT: f64 = 0.5;
-/// While nobody is let in, in seconds.
+/// While nobody is let in, in seconds: whoever has been called asks more often, to try whether the pool
+/// answers and to be there when it does.
 const SHUT_POLL: f64 = 10.0;
+const SHUT_POLL_CALLED: f64 = 2.0;
+/// Polls per second that such a room accepts from all the others, as long as nobody is told to stay
+/// away for longer than [`POLL_MAX`].
+const SHUT_POLLS: f64 = 2_000.0;
 
 /// Whether anybody is let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +39,8 @@ pub enum Door {
     Open,
     /// The operator closed the room. Places are kept.
     Closed,
-    /// No backend of the pool answers. Places are kept.
+    /// No backend of the pool can be reached, or none answers. Places are kept, and now and then
+    /// somebody whose turn has come tries.
     Down,
 }
 
@@ -51,6 +57,8 @@ pub struct View {
     pub settled: bool,
     /// Whether anybody is let in.
     pub door: Door,
+    /// While the door is [`Door::Down`]: somebody whose turn has come may try now.
+    pub trial: bool,
     /// The last turns per school, by index.
     pub last: Vec<Turn>,
     /// Who goes before a turn.
@@ -105,15 +113,21 @@ impl View {
         let spread = 0.85 + 0.3 * jitter.clamp(0.0, 1.0);
         let place = turn.0.saturating_sub(serving.0).div_ceil(step.0);
         let ahead = place.saturating_sub(1);
+        let called = serving.admits(turn);
+        if called && (self.door == Door::Open || self.trial) {
+            return Standing::Ready;
+        }
         if self.door != Door::Open {
+            let poll = if called {
+                SHUT_POLL_CALLED
+            } else {
+                (self.waiting as f64 / SHUT_POLLS).clamp(SHUT_POLL, POLL_MAX)
+            };
             return Standing::Shut {
                 door: self.door,
                 ahead,
-                poll_after: SHUT_POLL * spread,
+                poll_after: poll * spread,
             };
-        }
-        if serving.admits(turn) {
-            return Standing::Ready;
         }
         let eta = self.eta(turn);
         let wait = eta.map_or(self.waiting as f64 / POLLS_UNKNOWN, |e| {

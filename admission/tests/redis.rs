@@ -114,6 +114,7 @@ impl Pair {
                 latencies: (0..self.draw(3)).map(|n| small(n) * 1_000).collect(),
                 arrived: (0..self.draw(2)).map(|n| Turn(u64::MAX - n)).collect(),
                 losses: small(self.draw(3)),
+                refused: 0,
                 pages: small(self.draw(2)),
                 typed: small(self.draw(2)),
             },

@@ -1,5 +1,6 @@
 //! The whole file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::claims::Claims;
@@ -7,6 +8,7 @@ use crate::desk::{self, Desk};
 use crate::edge::{self, Edge};
 use crate::file;
 use crate::mistake::Mistakes;
+use crate::overflow::{self, Known};
 use crate::region::{self, Region};
 use crate::report::{Problem, Report};
 use crate::section::{Reading, Section};
@@ -75,10 +77,23 @@ fn read(mut root: Section<'_, '_>, file: &Path) -> Config {
             .help("begin one with [region.NAME], its backends and its schools");
         root.mistake(problem);
     }
-    let regions = sections
+    let read: Vec<_> = sections
         .into_iter()
         .map(|(name, section)| region::read(name, section, file, &mut claims))
         .collect();
+    let known: BTreeMap<String, Known> = read
+        .iter()
+        .map(|(region, _)| {
+            let (platform, shared) = (region.platform, !region.schools.is_empty());
+            (region.name.clone(), Known { platform, shared })
+        })
+        .collect();
+    let settle = |(region, written): (Region, Option<overflow::Written>)| Region {
+        overflow: written
+            .and_then(|written| overflow::settle(&region.name, written, &known, root.report())),
+        ..region
+    };
+    let regions = read.into_iter().map(settle).collect();
     root.finish();
     Config {
         edge,

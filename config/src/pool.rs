@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::health::Health;
 use crate::host::Host;
+use crate::overflow::Overflow;
 use crate::platform::Platform;
 use crate::region::{OwnServer, Region};
 use crate::school::School;
@@ -40,6 +41,8 @@ pub struct Pool {
     pub health: Health,
     /// What keeps requests together at one backend.
     pub affinity: Affinity,
+    /// Whose spare capacity its logins may use. A school's own server has none.
+    pub overflow: Option<Overflow>,
 }
 
 impl Pool {
@@ -80,6 +83,7 @@ impl Region {
             balancing: self.balancing,
             health: self.health.clone(),
             affinity: self.affinity.clone(),
+            overflow: None,
         };
         let own = |OwnServer { school, backends }: &OwnServer| {
             pool(
@@ -88,8 +92,10 @@ impl Region {
                 std::slice::from_ref(school),
             )
         };
-        let shared = (!self.schools.is_empty())
-            .then(|| pool(self.name.clone(), &self.backends, &self.schools));
+        let shared = (!self.schools.is_empty()).then(|| Pool {
+            overflow: self.overflow.clone(),
+            ..pool(self.name.clone(), &self.backends, &self.schools)
+        });
         shared
             .into_iter()
             .chain(self.own_servers.iter().map(own))

@@ -10,6 +10,7 @@ use crate::claims::Claims;
 use crate::file;
 use crate::gate::{self, Gate};
 use crate::health::{self, Health};
+use crate::overflow::{self, Overflow, Written};
 use crate::place::bare;
 use crate::platform::Platform;
 use crate::pool;
@@ -43,6 +44,8 @@ pub struct Region {
     pub health: Health,
     /// What keeps requests together at one backend. Default: nothing.
     pub affinity: Affinity,
+    /// Which other regions help out its own pool. Default: none.
+    pub overflow: Option<Overflow>,
     /// The schools on the region's backends.
     pub schools: Vec<School>,
     /// The schools with a server of their own.
@@ -58,13 +61,14 @@ pub struct OwnServer {
     pub backends: Vec<Backend>,
 }
 
-/// Paths are relative to the folder of `config`.
+/// Paths are relative to the folder of `config`. Whom it may overflow to is to be settled when all
+/// regions are known.
 pub(crate) fn read(
     name: String,
     mut section: Section<'_, '_>,
     config: &Path,
     claims: &mut Claims<'_>,
-) -> Region {
+) -> (Region, Option<Written>) {
     if let Err(problem) = check_name(&name) {
         section.mistake(problem);
     }
@@ -83,6 +87,9 @@ pub(crate) fn read(
     let balancing = balancing::read(section.take_section("balancing"));
     let health = health::read(section.take_section("health"));
     let affinity = affinity::read(section.take_section("affinity"));
+    let overflow = section
+        .take_optional_section("overflow")
+        .and_then(overflow::read);
     let entries = read_schools(&name, &mut section, config);
     if lacks_backends
         && let Some(Entry { host, .. }) = entries.iter().find(|entry| entry.own.is_none())
@@ -98,7 +105,7 @@ pub(crate) fn read(
     }
     section.finish();
     let (schools, own_servers) = settle(&name, entries, claims);
-    Region {
+    let region = Region {
         name,
         platform,
         backends: bare(backends),
@@ -108,9 +115,11 @@ pub(crate) fn read(
         balancing,
         health,
         affinity,
+        overflow: None,
         schools,
         own_servers,
-    }
+    };
+    (region, overflow)
 }
 
 /// All the schools of a region, however they are written; at least one, or that has been said.

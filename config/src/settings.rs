@@ -120,6 +120,9 @@ pub(crate) const JITTER: Setting<f64> = setting("jitter", 0.2, 0.0..=1.0);
 pub(crate) const HEALTH_PATH: &str = "/";
 pub(crate) const HEALTH_STATUS: Setting<u32> = setting("status", 200, 100..=599);
 
+// [region.NAME.overflow]
+pub(crate) const OVERFLOW_MAX: Setting<u32> = setting("max", 64, 1..=100_000);
+
 // A backend
 pub(crate) const WEIGHT: Setting<u32> = setting("weight", 1, 1..=1_000);
 pub(crate) const DRAIN: bool = false;

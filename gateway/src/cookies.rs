@@ -11,6 +11,7 @@ pub(crate) const PASS: &str = "einlass_pass";
 pub(crate) const CALLED: &str = "einlass_called";
 pub(crate) const STAFF: &str = "einlass_staff";
 pub(crate) const HOME: &str = "einlass_home";
+pub(crate) const AWAY: &str = "einlass_away";
 const SEAL: &str = "einlass_seal_";
 const OURS: &str = "einlass_";
 /// Browsers keep about 4,096 bytes per cookie, name and attributes included.
@@ -110,6 +111,10 @@ impl Baker {
         self.set(HOME.to_owned(), value.to_owned(), "/", lifetime)
     }
 
+    pub(crate) fn away(self, value: &str, lifetime: Duration) -> String {
+        self.set(AWAY.to_owned(), value.to_owned(), "/", lifetime)
+    }
+
     /// The sealed login in as many cookies as it takes, and the deletion of chunks left over from
     /// an earlier one. `None` if it takes too many.
     pub(crate) fn seal(self, jar: &Jar, value: &str, lifetime: Duration) -> Option<Vec<String>> {
@@ -133,9 +138,17 @@ impl Baker {
 
     /// Deletes the ticket and the sealed login.
     pub(crate) fn delete_place(self, jar: &Jar) -> Vec<String> {
-        let seals = (0..jar.seal_chunks()).map(|i| self.delete_seal(i));
         let ticket = self.set(TICKET.to_owned(), String::new(), "/", Duration::ZERO);
-        std::iter::once(ticket).chain(seals).collect()
+        std::iter::once(ticket)
+            .chain(self.delete_seals(jar))
+            .collect()
+    }
+
+    /// Deletes the sealed login alone.
+    pub(crate) fn delete_seals(self, jar: &Jar) -> Vec<String> {
+        (0..jar.seal_chunks())
+            .map(|i| self.delete_seal(i))
+            .collect()
     }
 
     fn delete_seal(self, chunk: usize) -> String {

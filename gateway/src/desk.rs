@@ -82,7 +82,7 @@ impl Desk {
             let capacity = gauges
                 .capacity
                 .map_or_else(|| "–".to_owned(), |c| format!("{c:.1}/s"));
-            let state = if pool.backends.down() { "down" } else { "up" };
+            let state = if pool.room.is_down() { "down" } else { "up" };
             // Pool names are made of letters, digits, '-', '_', '.', '/' and ':': safe in HTML.
             let _ = write!(
                 rows,

@@ -44,6 +44,8 @@ pub(crate) enum Landed {
         header: Box<ResponseHeader>,
         body: Bytes,
         pass: String,
+        /// The cookie that leads the session to another region's backends, or no longer does.
+        lead: Option<String>,
     },
     Lost {
         pass: String,
@@ -80,22 +82,34 @@ impl Flights {
             Entry::Occupied(there) if there.get().0 == login => {
                 Board::Along(Companion(there.get().1.clone()))
             }
+            // Who got no answer has typed it again.
+            Entry::Occupied(mut there) if is_lost(&there.get().1) => {
+                let (arrival, waiting) = watch::channel(None);
+                there.insert((login, waiting));
+                self.first(key, arrival)
+            }
             Entry::Occupied(_) => Board::Taken,
             Entry::Vacant(free) => {
                 let (arrival, waiting) = watch::channel(None);
                 free.insert((login, waiting));
-                Board::First(Flight {
-                    table: Arc::clone(&self.0),
-                    key,
-                    arrival,
-                })
+                self.first(key, arrival)
             }
         }
     }
 
-    /// Whether a login by this ticket is under way, or was a moment ago.
+    fn first(&self, key: Key, arrival: watch::Sender<Option<Landed>>) -> Board {
+        Board::First(Flight {
+            table: Arc::clone(&self.0),
+            key,
+            arrival,
+        })
+    }
+
+    /// Whether a login by this ticket is under way, or was answered a moment ago.
     pub(crate) fn has(&self, school: SchoolIndex, ticket: &Ticket) -> bool {
-        self.0.lock().flights.contains_key(&key(school, ticket))
+        let flights = &self.0.lock().flights;
+        let flight = flights.get(&key(school, ticket));
+        flight.is_some_and(|(_, arrival)| !is_lost(arrival))
     }
 
     /// Forgets answers that nobody asks for any more. To be called every second.
@@ -105,7 +119,11 @@ impl Flights {
             && at.elapsed() >= LINGER
         {
             table.landed.pop_front();
-            table.flights.remove(&key);
+            // Unless somebody is under way again, because the first was lost.
+            let over = |(_, arrival): &(Vec<u8>, Arrival)| arrival.borrow().is_some();
+            if table.flights.get(&key).is_some_and(over) {
+                table.flights.remove(&key);
+            }
         }
     }
 }
@@ -143,6 +161,10 @@ impl Companion {
         let landed = self.0.wait_for(Option::is_some).await.ok()?;
         landed.clone()
     }
+}
+
+fn is_lost(arrival: &Arrival) -> bool {
+    matches!(*arrival.borrow(), Some(Landed::Lost { .. }))
 }
 
 fn key(school: SchoolIndex, ticket: &Ticket) -> Key {

@@ -1,5 +1,6 @@
 //! The gate: a login meets its room. Straight through, held, or sealed and sent to wait.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -16,11 +17,12 @@ use crate::flights::{Board, Flight, Landed};
 use crate::forwarding::HOP_BY_HOP;
 use crate::login::{self, Answer, Failure, Login};
 use crate::metrics::{Outcome, Staff};
+use crate::overflow::seal_away;
 use crate::pages::Message;
 use crate::proxy::{Gateway, Request, hear};
 use crate::respond::{Reply, relay};
 use crate::room::Slot;
-use crate::site::Seat;
+use crate::site::{Pool, Seat};
 use crate::standing::{State, TurnBody};
 use crate::verdict::Class;
 use crate::{random, sealed};
@@ -29,6 +31,9 @@ use crate::{random, sealed};
 pub(crate) const TICKET_FIELD: HeaderName = HeaderName::from_static("einlass-ticket");
 /// The body of the form that goes in with a sealed login.
 pub(crate) const ENTER: &[u8] = b"einlass=enter";
+
+/// How long a browser keeps the cookie that leads to another region's backends.
+const AWAY_LIFETIME: Duration = Duration::from_hours(24);
 
 /// How long a browser may take to send a login, however slowly.
 const LONGEST_SUBMIT: Duration = Duration::from_secs(30);
@@ -146,7 +151,7 @@ impl Gateway {
         };
         let patience = seat.pool.limits.hold;
         // No turn comes soon where no backend answers: the page at once, and not after the hold.
-        let soon = !seat.pool.backends.down() && room.soon(held.ticket.turn, patience);
+        let soon = !room.is_down() && room.soon(held.ticket.turn, patience);
         if soon
             && room.hold(held.ticket.turn, patience).await
             && let Ok(slot) = self.take_slot(seat, &held.ticket).await
@@ -275,6 +280,10 @@ impl Gateway {
         held: &Held,
     ) -> Result<bool> {
         let room = &request.seat.pool.room;
+        if room.is_down() {
+            // A pass would be worth nothing by the time somebody answers; the place stays.
+            return Reply::see_other(&request.login_page()).send(session).await;
+        }
         let (line, _) = request.seat.line(&held.ticket);
         if room.redeem(line, &held.ticket).is_err() {
             return Reply::see_other("/_einlass/wait").send(session).await;
@@ -300,9 +309,11 @@ impl Gateway {
         flight: Option<Flight>,
         login: Login,
     ) -> Result<bool> {
-        let pool = &request.seat.pool;
+        let own = &request.seat.pool;
+        let away = slot.away().cloned();
+        let pool = away.as_ref().unwrap_or(own);
         let retry = login.clone();
-        let stay = Stay::of(&self.keys, request, &session.req_header().headers);
+        let stay = Stay::of(&self.keys, pool, request, &session.req_header().headers);
         let answer = login::perform(&self.logins, pool, slot, login, stay).await;
         // The sender is dropped without a word only if the task panicked.
         let answer = answer.unwrap_or(Err(Failure::Lost(login::Lost::Broken)));
@@ -316,6 +327,7 @@ impl Gateway {
             self.metrics.login_class(&pool.name, class);
         }
         let pass = self.fresh_pass(request);
+        let lead = self.lead(request, jar, away.as_ref());
         match answer {
             Ok(answer) => {
                 if let (Some(flight), None) = (flight, &answer.rest) {
@@ -323,9 +335,12 @@ impl Gateway {
                         header: Box::new(answer.header.clone()),
                         body: answer.body.clone(),
                         pass: pass.clone(),
+                        lead: lead.clone(),
                     });
                 }
-                relay(session, answer, settle(request, jar, pass)).await
+                let mut cookies = settle(request, jar, pass);
+                cookies.extend(lead);
+                relay(session, answer, cookies).await
             }
             Err(Failure::Unreachable) => {
                 drop(flight);
@@ -343,6 +358,21 @@ impl Gateway {
                     flight.land(Landed::Lost { pass: pass.clone() });
                 }
                 along(session, request, jar, Landed::Lost { pass }).await
+            }
+        }
+    }
+
+    /// The cookie that leads the requests of a session to where the login was answered, or takes
+    /// back one that leads elsewhere.
+    fn lead(&self, request: &Request, jar: &Jar, away: Option<&Arc<Pool>>) -> Option<String> {
+        match away {
+            Some(to) => {
+                let value = seal_away(&self.keys, &request.seat.pool, to)?;
+                Some(request.baker().away(&value, AWAY_LIFETIME))
+            }
+            None => {
+                let leads = jar.find(cookies::AWAY).is_some();
+                leads.then(|| request.baker().away("", Duration::ZERO))
             }
         }
     }
@@ -419,19 +449,28 @@ async fn along(
     landed: Landed,
 ) -> Result<bool> {
     match landed {
-        Landed::Answered { header, body, pass } => {
+        Landed::Answered {
+            header,
+            body,
+            pass,
+            lead,
+        } => {
             let answer = Answer {
                 header: *header,
                 body,
                 rest: None,
             };
-            relay(session, answer, settle(request, jar, pass)).await
+            let mut cookies = settle(request, jar, pass);
+            cookies.extend(lead);
+            relay(session, answer, cookies).await
         }
+        // The place is kept, without the login: nobody can say whether it took place, and it is not
+        // for us to send it twice.
         Landed::Lost { pass } => {
             let page = request.login_page();
             Message::Lost
                 .reply(request.language, Some(&page))
-                .cookies(settle(request, jar, pass))
+                .cookies(std::iter::once(pass).chain(request.baker().delete_seals(jar)))
                 .send(session)
                 .await
         }

@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::backends::{self, Checker};
 use crate::clock::wall;
 use crate::metrics::Metrics;
+use crate::overflow;
 use crate::site::Site;
 use crate::store;
 
@@ -61,9 +62,10 @@ impl BackgroundService for Keeper {
             for pool in &self.site.pools {
                 pool.backends.tick();
                 checker.begin(pool);
-                pool.room
-                    .tick(pool.backends.down(), count.is_multiple_of(PUBLISH));
+                let (down, limit) = (pool.backends.down(), pool.backends.limit());
+                pool.room.tick(down, limit, count.is_multiple_of(PUBLISH));
             }
+            overflow::step(&self.site.outlets);
             if count.is_multiple_of(SECOND.into()) {
                 self.save(Some(TICK * SECOND), &mut failing).await;
                 for pool in &self.site.pools {

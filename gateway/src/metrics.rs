@@ -109,6 +109,9 @@ pub(crate) struct Metrics {
     capacity: Family<Pool, Gauge<f64, AtomicU64>>,
     serving: Family<Pool, Gauge>,
     down: Family<Pool, Gauge>,
+    overflow_in_flight: Family<Way, Gauge>,
+    overflow_limit: Family<Way, Gauge>,
+    overflow_logins: Family<Way, Counter>,
     ledger: Family<PoolMode, Gauge>,
     ledger_seconds: Family<Pool, Gauge<f64, AtomicU64>>,
     forecasts: Family<PoolResult, Counter>,
@@ -123,6 +126,13 @@ pub(crate) struct Metrics {
 struct PoolMode {
     pool: String,
     mode: &'static str,
+}
+
+/// From a room to another region's backends.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Way {
+    pool: String,
+    to: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -230,6 +240,18 @@ impl Metrics {
                 "retries",
                 "Second tries of requests of which nothing was sent"
             ),
+            overflow_in_flight: register!(
+                "overflow_in_flight_logins",
+                "Logins in flight at another region's backends"
+            ),
+            overflow_limit: register!(
+                "overflow_limit_logins",
+                "Logins that may be in flight there now"
+            ),
+            overflow_logins: register!(
+                "overflow_logins",
+                "Logins sent to another region's backends"
+            ),
             ledger: register!("ledger_mode", "1 for how the room's ledger is"),
             ledger_seconds: seconds!(
                 "ledger_mode_age",
@@ -260,7 +282,10 @@ impl Metrics {
             in_flight: register!("in_flight_logins", "Logins in flight at the pool"),
             cap: register!("in_flight_cap_logins", "Logins that may be in flight"),
             serving: register!("serving", "The watermark"),
-            down: register!("pool_down", "1 while no backend of the pool can be reached"),
+            down: register!(
+                "pool_down",
+                "1 while no backend of the pool can be reached, or none answers"
+            ),
             edge_open: register!("edge_open_connections", "Connections open at the edge"),
             edge: register!("edge_events", "What happened at the edge since the start"),
             capacity,
@@ -340,7 +365,8 @@ impl Metrics {
             set(&self.in_flight, gauges.in_flight.into());
             set(&self.cap, gauges.cap.into());
             set(&self.serving, pool.room.serving().0);
-            set(&self.down, pool.backends.down().into());
+            let down = pool.room.is_down() || pool.backends.down();
+            set(&self.down, down.into());
             let (mode, since) = pool.room.mode();
             for each in Mode::ALL {
                 let label = PoolMode {
@@ -358,6 +384,7 @@ impl Metrics {
                 self.capacity.get_or_create(&label).set(capacity);
             }
         }
+        self.overflow(site);
         self.backends(site);
         self.edge(edge);
         let mut out = String::new();
@@ -392,6 +419,21 @@ impl Metrics {
         ] {
             let counter = family.get_or_create(&Pool::of(pool));
             counter.inner().store(seconds.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    fn overflow(&self, site: &Site) {
+        for outlet in &site.outlets {
+            let label = Way {
+                pool: outlet.from.name.clone(),
+                to: outlet.to.name.clone(),
+            };
+            let in_flight = self.overflow_in_flight.get_or_create(&label);
+            in_flight.set(outlet.guests().into());
+            let limit = self.overflow_limit.get_or_create(&label);
+            limit.set(outlet.allowed().into());
+            let logins = self.overflow_logins.get_or_create(&label);
+            logins.inner().store(outlet.sent(), Ordering::Relaxed);
         }
     }
 

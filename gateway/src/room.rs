@@ -7,14 +7,17 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use einlass_admission::ledger::{Exchange, Exchanged, Join, Joined, Merge, Publish};
 use einlass_admission::{
-    Entry, Gatekeeper, Grant, Mode, Pass, Refusal, RoomKey, SchoolIndex, Scores, Serving, Straight,
-    Ticket, Turn, Unix, Verdict, View, WaiterId, state::RoomState,
+    Door, Entry, Gatekeeper, Grant, Help, Mode, Pass, Refusal, RoomKey, SchoolIndex, Scores,
+    Serving, Straight, Ticket, Turn, Unix, Verdict, View, WaiterId, overflow::Host,
+    state::RoomState,
 };
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::clock::Clock;
+use crate::overflow::Guest;
 use crate::random;
+use crate::site::Pool;
 
 type Waker = oneshot::Sender<Result<Slot, Refusal>>;
 type Joiner = (SchoolIndex, oneshot::Sender<Option<(Turn, u32)>>);
@@ -48,6 +51,8 @@ pub(crate) struct LiveRoom {
     informed: watch::Sender<bool>,
     /// Every ticket is of interest, not only those of turns that are news.
     learning: AtomicBool,
+    /// No backend answers.
+    down: AtomicBool,
     /// Other gateways may have this room too.
     in_fleet: bool,
     bell: Notify,
@@ -64,6 +69,7 @@ impl LiveRoom {
             informed: watch::Sender::new(gatekeeper.mode().0 == Mode::Embedded),
             learning: AtomicBool::new(gatekeeper.is_learning()),
             in_fleet: gatekeeper.mode().0 != Mode::Embedded,
+            down: AtomicBool::new(false),
             bell: Notify::new(),
             joiners: Mutex::default(),
             joiner_came: Notify::new(),
@@ -148,6 +154,7 @@ impl LiveRoom {
             .enter(now, school, ticket.turn, ticket.epoch, waker)?;
         self.ring();
         let claim = Claim {
+            room: Arc::clone(self),
             school,
             turn: ticket.turn,
             epoch: ticket.epoch,
@@ -234,17 +241,21 @@ impl LiveRoom {
             .is_ok_and(|come| come.is_ok())
     }
 
-    /// One step; several times a second. `publish` also makes the picture that polls read.
-    pub(crate) fn tick(self: &Arc<Self>, down: bool, publish: bool) {
+    /// One step; several times a second. `down`: no backend can be reached; `backends`: logins that they
+    /// can take. `publish` also makes the picture that polls read.
+    pub(crate) fn tick(self: &Arc<Self>, down: bool, backends: u32, publish: bool) {
         let mut gatekeeper = self.lock();
         gatekeeper.set_down(down);
+        gatekeeper.set_room_at_backends(backends);
         let grant = gatekeeper.tick(self.clock.now());
         let serving = gatekeeper.serving();
+        let door = gatekeeper.door();
         let view = publish.then(|| gatekeeper.view());
         let learning = gatekeeper.is_learning();
         let mode = gatekeeper.mode().0;
         drop(gatekeeper);
         self.learning.store(learning, Ordering::Relaxed);
+        self.tell(door, down);
         if mode != Mode::Recovering && !*self.informed.borrow() {
             self.informed.send_replace(true);
         }
@@ -254,6 +265,24 @@ impl LiveRoom {
         self.move_on(serving);
         self.wake(grant);
         self.ring();
+    }
+
+    /// Writes down when a pool stops to answer, and when it answers again.
+    fn tell(&self, door: Door, unreachable: bool) {
+        let down = door == Door::Down;
+        if self.down.swap(down, Ordering::Relaxed) != down {
+            let room = &self.name;
+            if down {
+                tracing::warn!(room, unreachable, "Pool gives no answer; places are kept");
+            } else {
+                tracing::info!(room, "Pool answers a login; the room opens slowly");
+            }
+        }
+    }
+
+    /// Nobody is let in because no backend answers, but those who try.
+    pub(crate) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
     }
 
     /// Forgets what can no longer be replayed.
@@ -289,6 +318,57 @@ impl LiveRoom {
             capacity: gatekeeper.capacity(),
             forecasts: gatekeeper.scores(),
         }
+    }
+
+    /// What other rooms see of this one.
+    pub(crate) fn as_host(&self) -> Host {
+        self.lock().as_host(self.clock.now())
+    }
+
+    /// The time of this room's clock.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    /// Logins a second that one slot is good for.
+    pub(crate) fn logins_per_slot(&self) -> Option<f64> {
+        self.lock().logins_per_slot()
+    }
+
+    /// A slot for somebody of another room, if nobody here misses it.
+    pub(crate) fn lend(self: &Arc<Self>, guest: Guest) -> Option<Slot> {
+        let lent = self.lock().lend(self.clock.now());
+        lent.then(|| {
+            let mut slot = Slot::new(self, None);
+            slot.guest = Some(guest);
+            slot
+        })
+    }
+
+    /// Whether more come than the pool can work on.
+    pub(crate) fn has_crowd(&self) -> bool {
+        let gatekeeper = self.lock();
+        gatekeeper.waiting() > 0 || gatekeeper.buffered() > 0
+    }
+
+    /// Logins that wait for a slot.
+    pub(crate) fn buffered(&self) -> usize {
+        self.lock().buffered()
+    }
+
+    /// Gives slots of another room to those who are next here. Returns how many have gone.
+    pub(crate) fn send_away(&self, slots: Vec<Slot>) -> u64 {
+        let first = self.lock().send_away(slots.len());
+        let sent = first.len() as u64;
+        for (waker, slot) in first.into_iter().zip(slots) {
+            // A waiter that is gone gives the slot back by dropping it.
+            drop(waker.send(Ok(slot)));
+        }
+        sent
+    }
+
+    pub(crate) fn set_help(&self, help: Help) {
+        self.lock().set_help(help);
     }
 
     /// Learns from a browser how far another gateway has called the room.
@@ -417,14 +497,16 @@ impl LiveRoom {
     }
 
     fn finish(self: &Arc<Self>, slot: &mut Slot) {
-        let mut gatekeeper = self.lock();
+        // The ticket may be one of another room, whose login was performed here.
         if let Some(claim) = slot.claim.take() {
-            if slot.sent {
-                gatekeeper.done(claim.school, claim.turn, claim.epoch);
+            let mut home = claim.room.lock();
+            if slot.sent && !slot.lost {
+                home.done(claim.school, claim.turn, claim.epoch);
             } else {
-                gatekeeper.unuse(claim.school, claim.turn, claim.epoch);
+                home.unuse(claim.school, claim.turn, claim.epoch);
             }
         }
+        let mut gatekeeper = self.lock();
         let grant = gatekeeper.finish(self.clock.now(), slot.verdict);
         drop(gatekeeper);
         self.wake(grant);
@@ -438,6 +520,9 @@ impl LiveRoom {
         }
         for waker in grant.refused {
             drop(waker.send(Err(Refusal::Used)));
+        }
+        for waker in grant.shut {
+            drop(waker.send(Err(Refusal::Shut)));
         }
     }
 
@@ -468,6 +553,7 @@ pub(crate) struct Gauges {
 
 /// A ticket that counts as used, unless nothing is sent for it.
 struct Claim {
+    room: Arc<LiveRoom>,
     school: SchoolIndex,
     turn: Turn,
     epoch: u32,
@@ -478,7 +564,11 @@ struct Claim {
 pub(crate) struct Slot {
     room: Arc<LiveRoom>,
     claim: Option<Claim>,
+    /// The slot is lent: the login belongs to another room.
+    guest: Option<Guest>,
     sent: bool,
+    /// No answer came: whoever waited for the turn keeps the place.
+    lost: bool,
     overdue: bool,
     verdict: Verdict,
 }
@@ -488,10 +578,17 @@ impl Slot {
         Self {
             room: Arc::clone(room),
             claim,
+            guest: None,
             sent: false,
+            lost: false,
             overdue: false,
             verdict: Verdict::Neutral,
         }
+    }
+
+    /// Where the login is to be performed, if not at the pool of its own room.
+    pub(crate) fn away(&self) -> Option<&Arc<Pool>> {
+        self.guest.as_ref().map(Guest::pool)
     }
 
     /// The login has left for the backend: its ticket stays used.
@@ -501,6 +598,7 @@ impl Slot {
 
     /// How the login ended, for the pacer. Nothing said: it tells nothing about the backend.
     pub(crate) fn ended(&mut self, verdict: Verdict) {
+        self.lost = verdict == Verdict::Lost;
         // What is overdue is lost already.
         self.verdict = match verdict {
             Verdict::Lost if self.overdue => Verdict::Neutral,

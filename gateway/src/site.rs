@@ -15,6 +15,7 @@ use einlass_config::{Admission, Affinity, Config, Gate, HostTable, Mode, Platfor
 use crate::backends::{Backends, UpstreamError};
 use crate::clock::Clock;
 use crate::flights::Flights;
+use crate::overflow::Outlet;
 use crate::room::LiveRoom;
 
 /// A pool with its room.
@@ -63,6 +64,8 @@ impl Seat {
 pub(crate) struct Site {
     pub(crate) hosts: HostTable<Seat>,
     pub(crate) pools: Vec<Arc<Pool>>,
+    /// Ways from one region's room to another's backends; those of one room stand together.
+    pub(crate) outlets: Vec<Arc<Outlet>>,
 }
 
 impl Site {
@@ -155,6 +158,7 @@ impl Site {
         }
         Ok(Self {
             hosts: hosts.into_iter().collect(),
+            outlets: Outlet::all(config, &pools),
             pools,
         })
     }

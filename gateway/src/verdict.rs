@@ -72,7 +72,8 @@ impl Class {
     pub(crate) fn verdict(self, latency: Duration) -> Verdict {
         match self {
             Self::Worked | Self::WrongPassword => Verdict::Hashed(latency),
-            Self::Refused | Self::Failed => Verdict::Neutral,
+            Self::Refused => Verdict::Refused,
+            Self::Failed => Verdict::Neutral,
             Self::Page => Verdict::Page,
             Self::Overloaded | Self::Lost => Verdict::Lost,
         }

@@ -254,7 +254,7 @@ impl Einlass {
 
     fn wake(&mut self, grant: Grant<Pupil>, effects: &mut Effects) {
         effects.go.extend(grant.go);
-        for pupil in grant.refused {
+        for pupil in grant.refused.into_iter().chain(grant.shut) {
             let after = wait(LATER.mul_f64(0.5 + self.rng.f64()));
             effects.told.push((pupil, after));
         }

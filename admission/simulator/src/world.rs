@@ -189,7 +189,7 @@ impl<'a> World<'a> {
                 self.settle();
             }
             Event::Reload(pupil) => self.submit(pupil),
-            Event::Cheap(login) => self.answered(login, Verdict::Neutral),
+            Event::Cheap(login) => self.answered(login, Verdict::Refused),
             Event::Page(login) => self.answered(login, Verdict::Page),
             Event::Later(token) => {
                 self.policy.later(self.now, token, &mut self.effects);
@@ -397,7 +397,7 @@ impl<'a> World<'a> {
                 self.record.served(school);
                 self.end(pupil, State::In);
             }
-            Verdict::Neutral | Verdict::Page => {
+            Verdict::Refused | Verdict::Neutral | Verdict::Page => {
                 let typing = match self.pool.admission.gate {
                     Gate::Page { typing } => typing,
                     Gate::Submit => TYPE_AGAIN,

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::company::Company;
-use super::{Buffered, Door, Gatekeeper, Grant};
+use super::{Buffered, Gatekeeper, Grant};
 use crate::buffer::WaiterId;
 use crate::conductor::{Scene, part};
 use crate::forecast::Word;
@@ -256,6 +256,7 @@ impl<W> Fleet<W> {
                 self.events.latencies.push(micros);
             }
             Verdict::Hashed(_) | Verdict::Neutral => {}
+            Verdict::Refused => self.events.refused = self.events.refused.saturating_add(1),
             Verdict::Page => self.events.pages = self.events.pages.saturating_add(1),
             Verdict::Lost => self.events.losses = self.events.losses.saturating_add(1),
         }
@@ -437,7 +438,7 @@ impl<W> Gatekeeper<W> {
 
     pub(super) fn tick_in_fleet(&mut self, now: Duration, dt: Duration) -> Grant<W> {
         let in_flight = self.buffer.in_flight();
-        let open = self.door() == Door::Open;
+        let unreachable = self.down;
         let Some(fleet) = &mut self.fleet else {
             return self.grant();
         };
@@ -465,12 +466,12 @@ impl<W> Gatekeeper<W> {
         let mut cap = if usable { share } else { 0 };
         if frozen {
             // The share is as much as there may be, and less if the backend can do less by now.
-            self.conductor.pace(now, in_flight, portion, !open);
+            self.conductor.pace(now, in_flight, portion, unreachable);
             let most = f64::from(self.conductor.cap()) * portion;
             cap = cap.min(slots(most));
         }
         self.set_slots(cap);
-        if frozen && open {
+        if frozen && self.releases() {
             let pace = self.pace_before();
             if let Some(fleet) = &mut self.fleet {
                 fleet.allow_calls(dt, pace);
@@ -717,6 +718,7 @@ impl<W> Gatekeeper<W> {
                     fleet.events.latencies.extend(told.events.latencies);
                     fleet.events.arrived.extend(told.events.arrived);
                     fleet.events.losses += told.events.losses;
+                    fleet.events.refused += told.events.refused;
                     fleet.events.pages += told.events.pages;
                     fleet.events.typed += told.events.typed;
                 }
@@ -725,6 +727,7 @@ impl<W> Gatekeeper<W> {
         Grant {
             go: Vec::new(),
             refused: Vec::new(),
+            shut: Vec::new(),
         }
     }
 
@@ -824,6 +827,7 @@ impl<W> Gatekeeper<W> {
             self.conductor.served(now, events.pages.into());
             self.conductor.typed(now, events.typed.into());
             self.conductor.lost(events.losses);
+            self.conductor.answered(events.refused);
             for turn in events.arrived {
                 self.conductor.arrived(turn);
             }
@@ -851,6 +855,8 @@ impl<W> Gatekeeper<W> {
                     free: cap.saturating_sub(in_flight).saturating_sub(buffered),
                     waiting: self.waiting,
                     ceiling: self.settings.ceiling,
+                    // What others take shows in the buffers, which are filled again.
+                    help: 0.0,
                 },
             );
             let pace = self.pace_before();

@@ -5,6 +5,7 @@
 
 mod company;
 mod fleet;
+mod guests;
 mod keep;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use crate::forecast::{Forecast, Scores, Sight};
 use crate::learning::{Learning, Lesson};
 use crate::pacer::{Pacer, Verdict};
 use crate::pass::{Pass, Tries};
+use crate::pulse::Trials;
 use crate::room::{Room, SchoolIndex};
 use crate::turn::{Serving, Turn, Unix};
 use crate::used::Used;
@@ -24,6 +26,7 @@ use crate::view::{Door, View};
 
 use fleet::Fleet;
 pub use fleet::{Answer, Membership, Mode};
+pub use guests::Help;
 
 /// What an operator sets for a room.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +85,8 @@ pub struct Grant<W> {
     pub go: Vec<W>,
     /// Their tickets have entered at another gateway.
     pub refused: Vec<W>,
+    /// Nobody is let in any more: their tickets are good again.
+    pub shut: Vec<W>,
 }
 
 /// Somebody in the buffer.
@@ -111,6 +116,10 @@ pub struct Gatekeeper<W> {
     learning: Option<Learning>,
     down: bool,
     forecast: Forecast,
+    trials: Trials,
+    /// Logins that the backends can take, as the balancer sees it.
+    room_at_backends: u32,
+    help: Help,
     waiting: u64,
     tokens: f64,
     ticked: Option<Duration>,
@@ -134,6 +143,9 @@ impl<W> Gatekeeper<W> {
             learning: Some(Learning::default()),
             down: false,
             forecast: Forecast::default(),
+            trials: Trials::default(),
+            room_at_backends: u32::MAX,
+            help: Help::default(),
             waiting: 0,
             tokens: 1.0,
             ticked: None,
@@ -144,13 +156,18 @@ impl<W> Gatekeeper<W> {
     pub fn straight(&mut self, now: Duration) -> Straight {
         self.look_at_clock(now);
         let coming = self.coming(now);
-        let open = self.door() == Door::Open && self.waiting == 0 && self.has_token();
+        let trial = self.may_try(now);
+        let door = self.door() == Door::Open || trial;
+        let open = door && self.waiting == 0 && self.has_token();
         let claiming = self.fleet.as_ref().map_or(0, Fleet::claiming);
         let free = self.buffer.free();
         let pages = self.fleet.as_ref().map_or(0, Fleet::pages_untold);
         let open = open && self.conductor.has_room_to_type(now, pages);
         if open && u64::from(free) > coming + claiming && self.buffer.try_take() {
             self.spend_token();
+            if trial {
+                self.trials.begin(now);
+            }
             return Straight::Go;
         }
         Straight::Queue
@@ -197,7 +214,8 @@ impl<W> Gatekeeper<W> {
         epoch: u32,
         waiter: W,
     ) -> Result<Entry, Refusal> {
-        if self.door() != Door::Open {
+        let trial = self.may_try(now);
+        if self.door() != Door::Open && !trial {
             return Err(Refusal::Shut);
         }
         if !self.room.serving().admits(turn) {
@@ -210,6 +228,9 @@ impl<W> Gatekeeper<W> {
         let used = self.used.get_mut(school.0 as usize);
         if !used.is_some_and(|used| used.take(epoch, tooth)) {
             return Err(Refusal::Used);
+        }
+        if trial {
+            self.trials.begin(now);
         }
         self.look_at_clock(now);
         self.arrived(turn);
@@ -229,7 +250,8 @@ impl<W> Gatekeeper<W> {
 
     /// Enters with a pass: ahead of every turn, a few times.
     pub fn enter_again(&mut self, now: Duration, pass: &Pass, waiter: W) -> Result<Entry, Refusal> {
-        if self.door() != Door::Open {
+        let trial = self.may_try(now);
+        if self.door() != Door::Open && !trial {
             return Err(Refusal::Shut);
         }
         if self.buffered() >= self.depth_limit() {
@@ -237,6 +259,9 @@ impl<W> Gatekeeper<W> {
         }
         if !self.tries.take(pass, self.settings.pass_tries) {
             return Err(Refusal::Used);
+        }
+        if trial {
+            self.trials.begin(now);
         }
         self.look_at_clock(now);
         match &mut self.fleet {
@@ -272,18 +297,37 @@ impl<W> Gatekeeper<W> {
             .is_some_and(|used| used.contains(epoch, tooth))
     }
 
-    /// Whether any backend of the pool answers. Without one nobody is released.
+    /// Whether any backend of the pool can be reached. Without one nobody is released.
     pub fn set_down(&mut self, down: bool) {
         self.down = down;
     }
 
+    /// How many logins the backends can take now, at least 1: less than the cap while they start
+    /// slowly.
+    pub fn set_room_at_backends(&mut self, logins: u32) {
+        self.room_at_backends = logins.max(1);
+    }
+
     /// Whether anybody is let in.
     pub fn door(&self) -> Door {
-        match (self.settings.closed, self.down) {
+        // Who only looks on holds nobody for what he sees.
+        let silent = self.conductor.silent() && !self.settings.observe;
+        match (self.settings.closed, self.down || silent) {
             (true, _) => Door::Closed,
             (false, true) => Door::Down,
             (false, false) => Door::Open,
         }
+    }
+
+    /// Whether somebody may try now if a pool answers that gives no sign of life.
+    fn may_try(&self, now: Duration) -> bool {
+        let shut = self.door() == Door::Down && !self.down;
+        shut && self.buffer.free() > 0 && self.trials.due(now)
+    }
+
+    /// Whether pupils are called: as many as the pool can work on, or a few who try.
+    fn releases(&self) -> bool {
+        !self.settings.closed && !self.down
     }
 
     /// The login is done with, whatever the backend said: nobody else enters with this ticket, here
@@ -352,7 +396,7 @@ impl<W> Gatekeeper<W> {
             let sight = Sight {
                 owed: owed / part,
                 lead,
-                capacity: self.conductor.capacity(),
+                capacity: self.capacity_with_help(),
                 overdue: self.conductor.overdue_after().unwrap_or_default(),
                 show_rate: self.conductor.show_rate(now),
                 settled: self.conductor.settled(),
@@ -377,13 +421,30 @@ impl<W> Gatekeeper<W> {
         if self.fleet.is_some() {
             return self.tick_in_fleet(now, dt);
         }
-        let down = self.door() == Door::Down;
-        self.conductor.pace(now, self.buffer.in_flight(), 1.0, down);
+        let in_flight = self.buffer.in_flight();
+        self.conductor.pace(now, in_flight, 1.0, self.down);
         self.set_slots(self.conductor.cap());
-        if self.door() == Door::Open && !self.listens(now) {
+        if self.releases() && !self.listens(now) {
             self.release(now);
         }
         self.grant()
+    }
+
+    /// Nobody stays in the buffer of a pool that does not answer: the waiting page says why, and a
+    /// request that hangs does not.
+    fn clear_buffer(&mut self) -> Vec<W> {
+        if self.door() != Door::Down {
+            self.trials = Trials::default();
+            return Vec::new();
+        }
+        let all = self.buffer.take_all().into_values();
+        let cleared: Vec<_> = all.collect();
+        for buffered in &cleared {
+            if let Some((school, turn, epoch)) = buffered.ticket {
+                self.unuse(school, turn, epoch);
+            }
+        }
+        cleared.into_iter().map(|b| b.waiter).collect()
     }
 
     /// Whether it has to listen first where the line begins.
@@ -426,6 +487,7 @@ impl<W> Gatekeeper<W> {
             pace: self.pace(),
             settled: self.conductor.settled(),
             door: self.door(),
+            trial: self.may_try(self.ticked.unwrap_or_default()),
             last: self
                 .room
                 .schools()
@@ -478,24 +540,43 @@ impl<W> Gatekeeper<W> {
         self.conductor.capacity()
     }
 
+    /// The same with what other pools do besides; with several gateways only the pool's own.
+    fn capacity_with_help(&self) -> Option<f64> {
+        let help = if self.fleet.is_none() {
+            self.help.logins_per_second
+        } else {
+            0.0
+        };
+        self.conductor.capacity().map(|capacity| capacity + help)
+    }
+
     /// So many logins may be in flight here; as many as come if the pacer only observes.
     fn set_slots(&mut self, slots: u32) {
         let observe = self.settings.observe;
+        let slots = slots.min(self.room_at_backends);
         self.buffer.set_cap(if observe { u32::MAX } else { slots });
     }
 
     /// Releases for the part of the room that is conducted here.
     fn release(&mut self, now: Duration) {
         let portion = self.portion();
+        // Backends that start slowly do not work off what the pool will soon do again.
+        let cap = f64::from(self.conductor.cap().max(1)) * portion;
+        let reach = (f64::from(self.room_at_backends) / cap).min(1.0);
         let pupils = self.conductor.release(
             now,
             &Scene {
-                portion,
+                portion: portion * reach,
                 buffered: self.buffered(),
                 cap: self.buffer.cap(),
-                free: self.buffer.free().min(self.allowed()),
+                free: self
+                    .buffer
+                    .free()
+                    .min(self.allowed())
+                    .saturating_add(self.help.free),
                 waiting: self.waiting,
                 ceiling: self.settings.ceiling,
+                help: self.help.logins_per_second,
             },
         );
         if pupils > 0 {
@@ -527,13 +608,16 @@ impl<W> Gatekeeper<W> {
     }
 
     fn grant(&mut self) -> Grant<W> {
-        let granted = self.buffer.grant(self.allowed() as usize);
+        let unreachable = self.door() == Door::Down && self.down;
+        let allowed = if unreachable { 0 } else { self.allowed() };
+        let granted = self.buffer.grant(allowed as usize);
         if self.settings.ceiling.is_some() {
             self.tokens -= granted.len() as f64;
         }
         Grant {
             go: granted.into_iter().map(|b| b.waiter).collect(),
             refused: Vec::new(),
+            shut: self.clear_buffer(),
         }
     }
 

@@ -90,6 +90,9 @@ pub struct Events {
     /// Logins that were lost.
     #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
     pub losses: u32,
+    /// Logins that the backend refused before the hash.
+    #[serde(rename = "r", default, skip_serializing_if = "is_zero")]
+    pub refused: u32,
     /// Gated pages that were served.
     #[serde(rename = "g", default, skip_serializing_if = "is_zero")]
     pub pages: u32,
@@ -106,7 +109,7 @@ impl Events {
     pub fn is_empty(&self) -> bool {
         self.latencies.is_empty()
             && self.arrived.is_empty()
-            && (self.losses, self.pages, self.typed) == (0, 0, 0)
+            && (self.losses, self.refused, self.pages, self.typed) == (0, 0, 0, 0)
     }
 }
 
@@ -170,6 +173,9 @@ pub struct Notice {
     /// What is promised to those who wait.
     #[serde(rename = "w", default)]
     pub promise: Word,
+    /// The pool gives no sign of life: only those who try are let in.
+    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
+    pub silent: bool,
 }
 
 /// What the pacer needs; only it gets this.

@@ -444,7 +444,9 @@ impl Pacer for Adaptive {
         if inputs.down {
             self.was_down = true;
         } else if std::mem::take(&mut self.was_down) {
-            // Whatever broke is weak still: half of what it could do, and up from there.
+            // Whatever broke is weak still: half of what it could do, and up from there. How long
+            // anything takes is not known again before a busy window has said so.
+            self.confirmed = None;
             self.phase = Phase::Steady;
             self.growth = 1;
             self.goal = Some(self.cap);

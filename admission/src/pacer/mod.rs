@@ -18,8 +18,10 @@ pub use fixed::Fixed;
 pub enum Verdict {
     /// The password was hashed, right or wrong: so long took the backend.
     Hashed(Duration),
-    /// Nothing was sent, or the backend refused before the hash (a stale form, too many tries). It
-    /// says nothing about the backend's speed.
+    /// The backend refused before the hash (a stale form, too many tries): it is there, and that says
+    /// nothing about its speed.
+    Refused,
+    /// Nothing was sent, or the answer says nothing about the backend.
     Neutral,
     /// A gated login page was fetched: its login comes when somebody has typed.
     Page,
@@ -40,7 +42,7 @@ pub struct Inputs {
     /// The part of the pool's cap that all this is of, above 0 up to 1. Less than 1 only at a
     /// gateway that is cut off from the others.
     pub portion: f64,
-    /// No backend answers: what is measured now says nothing.
+    /// No backend can be reached, or none answers: what is measured now says nothing.
     pub down: bool,
 }
 

@@ -25,6 +25,8 @@ enum Command {
     Compare(Document),
     /// Small and large schools behind one gateway: do they wait equally long? Takes about four minutes
     Fairness(Document),
+    /// One region in trouble: does another one notice? Takes about five minutes
+    Isolation(Document),
     /// Fifty thousand wait at once: what does each cost the gateway? Takes about two minutes
     Memory(Document),
     /// The pacer against the best fixed setting, and while workers go and come back; takes about five minutes
@@ -51,6 +53,7 @@ async fn main() -> ExitCode {
         None => demo::show(arguments.once).await,
         Some(Command::Compare(document)) => compare(document).await,
         Some(Command::Fairness(document)) => fairness(document).await,
+        Some(Command::Isolation(document)) => isolation(document).await,
         Some(Command::Memory(document)) => memory(document).await,
         Some(Command::Capacity(document)) => capacity(document).await,
         Some(Command::Ways(document)) => ways(document),
@@ -83,6 +86,15 @@ async fn fairness(document: &Document) -> Result<Ended, DemoError> {
     };
     println!("\n{}", campaign.text());
     document.write(&campaign.markdown("make fairness"))?;
+    Ok(judge(&campaign.broken_promises()))
+}
+
+async fn isolation(document: &Document) -> Result<Ended, DemoError> {
+    let Some(campaign) = demo::isolation().await? else {
+        return Ok(Ended::Early);
+    };
+    println!("\n{}", campaign.text());
+    document.write(&campaign.markdown("make isolation"))?;
     Ok(judge(&campaign.broken_promises()))
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
 
 use einlass_config::{Config, Mistakes, Pool, load_str};
 
@@ -51,11 +52,21 @@ impl Grounds {
         cost: HashCost,
         queue: Option<usize>,
     ) -> Result<Self, DemoError> {
+        Self::start_with_directory(text, cost, queue, Duration::ZERO).await
+    }
+
+    /// The same, and each login waits so long for a directory server before it ends.
+    pub(super) async fn start_with_directory(
+        text: &str,
+        cost: HashCost,
+        queue: Option<usize>,
+        directory: Duration,
+    ) -> Result<Self, DemoError> {
         let (text, moved) = settle(text)?;
         let config = read(&text)?;
         let mut sites = Vec::new();
         for pool in config.pools() {
-            sites.push(Site::start(pool, cost, queue).await?);
+            sites.push(Site::start(pool, cost, queue, directory).await?);
         }
         let edge = config
             .edge
@@ -74,7 +85,12 @@ impl Grounds {
 }
 
 impl Site {
-    async fn start(pool: Pool, cost: HashCost, queue: Option<usize>) -> Result<Self, DemoError> {
+    async fn start(
+        pool: Pool,
+        cost: HashCost,
+        queue: Option<usize>,
+        directory: Duration,
+    ) -> Result<Self, DemoError> {
         let cap = pool.admission.in_flight.max as usize;
         let workers = cap.saturating_sub(1).max(1);
         // Only the pool of a school's own server is named after a school too.
@@ -93,6 +109,7 @@ impl Site {
                 ..cost
             },
             queue_limit: queue,
+            directory,
             ..PlatformOptions::default()
         })
         .await?;
@@ -157,7 +174,8 @@ fn bind(wanted: SocketAddr) -> io::Result<TcpListener> {
 mod tests {
     use super::*;
     use crate::demo::{
-        BALANCE_CONFIG, COMPARE_CONFIG, DEMO_CONFIG, FAIRNESS_CONFIG, MEMORY_CONFIG, STREAMS_CONFIG,
+        BALANCE_CONFIG, COMPARE_CONFIG, DEMO_CONFIG, FAIRNESS_CONFIG, ISOLATION_CONFIG,
+        MEMORY_CONFIG, STREAMS_CONFIG,
     };
 
     #[test]
@@ -166,6 +184,7 @@ mod tests {
             DEMO_CONFIG,
             COMPARE_CONFIG,
             FAIRNESS_CONFIG,
+            ISOLATION_CONFIG,
             MEMORY_CONFIG,
             BALANCE_CONFIG,
             STREAMS_CONFIG,

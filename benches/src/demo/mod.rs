@@ -8,6 +8,7 @@ mod fairness;
 mod fleet;
 mod gateway;
 mod grounds;
+mod isolation;
 mod machine;
 mod memory;
 mod outcome;
@@ -29,6 +30,7 @@ pub use balance::{Balance, balance};
 pub use campaign::{Campaign, compare};
 pub use capacity::{Capacity, capacity};
 pub use fairness::{Fairness, fairness};
+pub use isolation::{Isolation, isolation};
 pub use memory::{Memory, memory};
 pub use show::{Ended, show};
 pub use streams::{Streams, streams};
@@ -40,6 +42,8 @@ pub const DEMO_CONFIG: &str = include_str!("../../../deploy/demo/einlass.toml");
 pub const COMPARE_CONFIG: &str = include_str!("../../../deploy/demo/compare.toml");
 /// The configuration of the fairness campaign.
 pub const FAIRNESS_CONFIG: &str = include_str!("../../../deploy/demo/fairness.toml");
+/// The configuration of the isolation campaign.
+pub const ISOLATION_CONFIG: &str = include_str!("../../../deploy/demo/isolation.toml");
 /// The configuration of the memory campaign.
 pub const MEMORY_CONFIG: &str = include_str!("../../../deploy/demo/memory.toml");
 /// The configuration of the balancing campaign.

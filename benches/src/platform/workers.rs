@@ -27,6 +27,8 @@ struct Shared {
     entry: Entry,
     /// At least so long a worker is busy with a login.
     least: Duration,
+    /// How long it then waits for a directory server.
+    directory: Duration,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -39,10 +41,11 @@ struct State {
 }
 
 impl Workers {
-    pub(super) fn new(entry: Entry, wanted: usize, least: Duration) -> Self {
+    pub(super) fn new(entry: Entry, wanted: usize, least: Duration, directory: Duration) -> Self {
         let shared = Arc::new(Shared {
             entry,
             least,
+            directory,
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -94,7 +97,10 @@ impl Shared {
             job.login.began();
             let begun = Instant::now();
             let right = self.entry.verify(&job.password);
-            thread::sleep(self.least.saturating_sub(begun.elapsed()));
+            let rest = self.least.saturating_sub(begun.elapsed()) + self.directory;
+            if !rest.is_zero() {
+                thread::sleep(rest);
+            }
             // Recorded before the answer leaves, so that in flight is never counted longer than the gateway sees it.
             job.login.ended(right, job.reply.is_closed());
             drop(job.login);

@@ -194,7 +194,8 @@ impl Line {
         self.tally.latest.fetch_max(late, Relaxed);
         let answer = self.send(pupil, "/_einlass/turn", None).await?;
         let turn: Turn = serde_json::from_slice(&answer.body).map_err(|_| Trouble::NotJson)?;
-        if !matches!(turn.state, State::Waiting | State::Held | State::Closed) {
+        // Who only waits does not go in when called.
+        if turn.state == State::None {
             return Err(Trouble::LostWay);
         }
         self.tally.polls.fetch_add(1, Relaxed);

@@ -17,6 +17,7 @@ use pingora_http::ResponseHeader;
 use crate::cookies::{Baker, HOME, Jar};
 use crate::proxy::Request;
 use crate::random;
+use crate::site::Pool;
 
 /// How long a browser keeps our cookie. It is heeded only beside the platform's own.
 const LIFETIME: Duration = Duration::from_hours(24);
@@ -48,17 +49,21 @@ struct Session {
 }
 
 impl Stay {
-    /// Of a request with these headers, as they came from the browser.
-    pub(crate) fn of(keys: &Arc<Keyring>, request: &Request, headers: &HeaderMap) -> Self {
-        let seat = &request.seat;
-        let room = seat.pool.room.key;
-        match &seat.pool.affinity {
+    /// Of a request at this pool with these headers, as they came from the browser.
+    pub(crate) fn of(
+        keys: &Arc<Keyring>,
+        pool: &Pool,
+        request: &Request,
+        headers: &HeaderMap,
+    ) -> Self {
+        let room = pool.room.key;
+        match &pool.affinity {
             Affinity::None => Self {
                 home: Home::Anywhere,
                 session: None,
             },
             Affinity::School => Self {
-                home: Home::Hash(seat.key.0),
+                home: Home::Hash(request.seat.key.0),
                 session: None,
             },
             Affinity::Cookie(cookie) => {

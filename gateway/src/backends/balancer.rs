@@ -335,6 +335,22 @@ impl Balancer {
         there.all(|m| !m.reachable())
     }
 
+    /// Requests that all of them together may owe an answer now: little while they start slowly.
+    pub(super) fn limit(&self, now: Duration) -> u32 {
+        let sum = |fits: &dyn Fn(&Member) -> bool, of: &dyn Fn(&Member) -> u32| {
+            let members = self.members.iter().filter(|m| fits(m));
+            members.fold(0_u32, |sum, m| sum.saturating_add(of(m)))
+        };
+        if self.members.iter().any(Member::open) {
+            sum(&|m| m.open() || m.is_ejected() && m.at_all(), &|m| {
+                m.limit(now, &self.rules)
+            })
+        } else {
+            // Those that are used for want of better ones.
+            sum(&Member::at_all, &|_| self.rules.max_in_flight)
+        }
+    }
+
     /// Backends that belong to the pool.
     pub(super) fn len(&self) -> usize {
         self.members.iter().filter(|m| !m.leaving).count()

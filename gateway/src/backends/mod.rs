@@ -197,6 +197,12 @@ impl Backends {
         self.shared.lock().down()
     }
 
+    /// Requests that all of them together may owe an answer now.
+    pub(crate) fn limit(&self) -> u32 {
+        let now = self.shared.clock.now();
+        self.shared.lock().limit(now)
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.shared.lock().len()

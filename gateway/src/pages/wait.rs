@@ -31,6 +31,8 @@ pub(crate) struct WaitPage<'a> {
     poll_after: f64,
     login: &'a str,
     waiting: bool,
+    /// It is the crowd that is waited for, and neither a server nor the operator.
+    crowd: bool,
     ready: bool,
     none: bool,
 }
@@ -45,7 +47,9 @@ impl<'a> WaitPage<'a> {
             title: match turn.state {
                 State::Ready => texts.ready_title,
                 State::None => texts.none_title,
-                _ => texts.title,
+                State::Held => texts.held_title,
+                State::Closed => texts.closed_title,
+                State::Waiting => texts.title,
             },
             place: if turn.staff {
                 texts.place_staff
@@ -59,6 +63,7 @@ impl<'a> WaitPage<'a> {
             poll_after: turn.poll_after_seconds,
             login,
             waiting: !matches!(turn.state, State::Ready | State::None),
+            crowd: turn.state == State::Waiting,
             ready: turn.state == State::Ready,
             none: turn.state == State::None,
             nonce,
@@ -88,6 +93,8 @@ fn words(texts: &Texts) -> String {
     let words = serde_json::json!({
         "title": texts.title,
         "readyTitle": texts.ready_title,
+        "heldTitle": texts.held_title,
+        "closedTitle": texts.closed_title,
         "next": texts.next,
         "one": texts.one_ahead,
         "many": texts.many_ahead,

@@ -12,6 +12,7 @@ use crate::clock::wall;
 use crate::cookies::{CALLED, Jar};
 use crate::forwarding::Origin;
 use crate::gate;
+use crate::overflow;
 use crate::pages::{Language, Message, WaitPage};
 use crate::respond::Reply;
 use crate::standing::TurnBody;
@@ -40,8 +41,16 @@ pub(super) async fn answer(
             .send(session)
             .await;
     };
+    let outlets = &gateway.site.outlets;
+    let away = if outlets.is_empty() {
+        None
+    } else {
+        let jar = Jar::of(&session.req_header().headers);
+        overflow::away(outlets, &gateway.keys, &seat.pool, &jar)
+    };
     let request = &*context.request.insert(Request {
         seat,
+        away,
         host,
         origin: Origin::of(session, &gateway.trusted_proxies),
         language,

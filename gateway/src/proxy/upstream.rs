@@ -18,7 +18,8 @@ pub(super) async fn peer(
     let Some(request) = &context.request else {
         return Error::e_explain(ErrorType::InternalError, "a request without a school");
     };
-    let backends = &request.seat.pool.backends;
+    let pool = request.session_pool();
+    let backends = &pool.backends;
     // A second try that follows a connection closed in idleness gives its place back first.
     context.busy = None;
     let kind = if session.req_header().method.is_safe() {
@@ -29,7 +30,7 @@ pub(super) async fn peer(
     let headers = &session.req_header().headers;
     let stay = context
         .stay
-        .get_or_insert_with(|| Stay::of(&gateway.keys, request, headers));
+        .get_or_insert_with(|| Stay::of(&gateway.keys, pool, request, headers));
     let Some(busy) = backends.place(kind, stay.home, &context.tried).await else {
         return Error::e_explain(ErrorType::ConnectError, "no backend is left to try");
     };
@@ -62,7 +63,7 @@ pub(super) fn answered(context: &mut Context, header: &mut ResponseHeader) {
 /// Nothing was sent, so the next backend may try, as long as the budget lasts.
 pub(super) fn connect_failed(context: &mut Context, error: &mut Error) {
     if let (Some(request), Some(busy)) = (&context.request, context.busy.take()) {
-        let backends = &request.seat.pool.backends;
+        let backends = &request.session_pool().backends;
         context.tried.push(busy.address);
         // Where it is being restarted, the next try waits for it.
         let another = busy.drains() || context.tried.len() < backends.len();
@@ -86,7 +87,7 @@ pub(super) fn broke_off(session: &Session, context: &Context, error: &mut Error,
         return;
     };
     if error.retry() {
-        error.set_retry(request.seat.pool.backends.may_retry());
+        error.set_retry(request.session_pool().backends.may_retry());
     }
     // What is expected is nobody's fault, nor is a browser that goes away.
     if !expected && *error.esource() == ErrorSource::Upstream {

@@ -11,7 +11,9 @@
 )]
 
 pub mod backend;
+pub mod hole;
 pub mod judge;
+pub mod steady;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

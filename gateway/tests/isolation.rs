@@ -1,0 +1,264 @@
+//! One room's trouble is never another's: a region whose backends answer nothing keeps its pupils'
+//! places, tells them the truth, and comes back slowly; and nobody else notices.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
+
+mod common;
+#[path = "../../admission/tests/server/mod.rs"]
+mod redis_server;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::hole::Hole;
+use common::steady::Steady;
+use common::{Browser, Setup, eventually, platform};
+use einlass_benches::platform::HashCost;
+use einlass_benches::rush::{Live, Plan, School, run};
+use hyper::StatusCode;
+use redis_server::RedisServer;
+
+const NORTH: &str = "north.example";
+const SOUTH: &str = "south.example";
+/// Logins that may be in flight in the north.
+const CAP: usize = 32;
+/// And while nothing comes back from there.
+const TRIALS: usize = 4;
+const DOWN: &str = "einlass_pool_down{pool=\"north\"}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_that_answers_no_login_is_noticed_by_its_own_pupils_only() {
+    let north = platform(2, 2, HashCost::QUICK).await;
+    let south = platform(1, 2, HashCost::QUICK).await;
+    let gateway = Setup::default()
+        .region(
+            "north",
+            north.backends(),
+            CAP,
+            &[(NORTH, 2_000)],
+            "mode = \"adaptive\"",
+        )
+        .region("south", south.backends(), 64, &[(SOUTH, 900)], "")
+        .text("[region.north.upstream]\nlogin_timeout = \"3s\"\n")
+        .start()
+        .await;
+    let plan = Plan {
+        targets: vec![gateway.edge],
+        schools: vec![School::new(NORTH, 2_000)],
+        platforms: vec![north.control().unwrap()],
+        // Whatever happens to the backends, an answer comes.
+        request_timeout: Duration::from_secs(20),
+        reloads: 20,
+        ..Plan::default()
+    };
+    // The room learns how long a login takes.
+    let quiet = Plan {
+        pupils: 100,
+        ..plan.clone()
+    };
+    let report = run(quiet).await.unwrap();
+    assert_eq!((report.got_in, report.errors.len()), (100, 0));
+
+    north.set_workers(0);
+    let quiet_day = Steady::start(gateway.edge, SOUTH, Duration::from_millis(40));
+    let live = Arc::new(Live::default());
+    let crowd = tokio::spawn(run(Plan {
+        pupils: 2_000,
+        arrive_over: Duration::from_secs(3),
+        live: Arc::clone(&live),
+        ..plan
+    }));
+    let gateway = &gateway;
+    assert!(eventually(async || gateway.metric(DOWN).await > 0.0).await);
+    let mut pupil = Browser::new(gateway.edge, NORTH);
+    let form = pupil.form().await;
+    let sent = pupil.post("/login", &form).await;
+    assert_eq!(sent.location(), "/_einlass/wait");
+    let page = pupil.get("/_einlass/wait").await.text();
+    assert!(
+        page.contains("<h1 id=\"title\">Der Server deiner Schule antwortet nicht"),
+        "{page}"
+    );
+    assert!(page.contains("Du behältst deinen Platz") && page.contains("noch nicht bekannt"));
+    let turn = pupil.until("held").await;
+    assert!(turn["eta_seconds"].is_null(), "{turn}");
+    // Everybody has a place: called before it was clear, or waiting.
+    assert!(eventually(async || live.answered() >= 1_900).await);
+    // What hung when it began has been given up; from then on a few try.
+    assert!(eventually(async || north.in_flight() <= TRIALS).await);
+    let tried = north.snapshot(false).totals.received;
+    let looked = Instant::now();
+    while looked.elapsed() < Duration::from_secs(3) {
+        assert!(north.in_flight() <= TRIALS, "{}", north.in_flight());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let more = north.snapshot(false).totals.received - tried;
+    assert!(more <= 4, "{more} tried in three seconds");
+
+    north.set_workers(2);
+    let report = crowd.await.unwrap().unwrap();
+    assert_eq!(report.got_in, report.started, "{:?}", report.errors);
+    assert!(
+        report.errors.keys().all(|kind| kind == "http_504"),
+        "{:?}",
+        report.errors
+    );
+    for (what, times) in [
+        ("lost their places", report.lost_place),
+        ("places grew", report.shown_place_grew),
+        ("inversions", report.order_inversions),
+    ] {
+        assert_eq!(times, 0, "{what}");
+    }
+    let most = report.max_in_flight().unwrap();
+    assert!(most <= CAP, "{most} in flight");
+    pupil.until("ready").await;
+    assert_eq!(pupil.enter().await.location(), "/");
+
+    let (fine, failed) = quiet_day.end().await;
+    assert!(failed.is_empty(), "{fine} of the south in, and {failed:?}");
+    assert!(fine > 100, "{fine}");
+    let turns = gateway
+        .metric("einlass_turns_total{pool=\"south\",outcome=\"Queued\"}")
+        .await;
+    assert!(turns < 1.0, "{turns} had to wait in the south");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_swallows_everything_is_no_reason_to_hang() {
+    let north = platform(1, 2, HashCost::QUICK).await;
+    let hole = Hole::before(north.backends()[0]).await;
+    let gateway = Setup::default()
+        .region(
+            "north",
+            &[hole.address],
+            8,
+            &[(NORTH, 900)],
+            "mode = \"adaptive\"",
+        )
+        .text("[region.north.upstream]\nlogin_timeout = \"3s\"\nread_timeout = \"2s\"\n")
+        .start()
+        .await;
+    let mut pupils = Vec::new();
+    for _ in 0..30 {
+        let mut pupil = Browser::new(gateway.edge, NORTH);
+        let form = pupil.form().await;
+        pupils.push((pupil, form));
+    }
+    for (pupil, form) in &mut pupils[..10] {
+        assert_eq!(pupil.post("/login", form).await.location(), "/");
+    }
+    hole.swallow();
+    // A few hang at the backend until it is clear that nothing comes back.
+    let mut hanging = tokio::task::JoinSet::new();
+    for (mut pupil, form) in pupils.drain(10..18) {
+        hanging.spawn(async move { pupil.post("/login", &form).await.status });
+    }
+    let gateway = &gateway;
+    assert!(eventually(async || gateway.metric(DOWN).await > 0.0).await);
+    let (first, form) = &mut pupils[10];
+    first.post("/login", form).await;
+    first.until("held").await;
+    for (pupil, form) in &mut pupils[11..] {
+        let answer = pupil.post("/login", form).await;
+        assert_eq!(answer.location(), "/_einlass/wait");
+        let turn = pupil.turn().await;
+        assert!(
+            turn["state"] == "held" || turn["state"] == "ready",
+            "{turn}"
+        );
+        assert!(turn["eta_seconds"].is_null(), "{turn}");
+    }
+    let mut reader = Browser::new(gateway.edge, NORTH);
+    let page = reader.get("/").await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.text().contains("antwortet nicht"));
+    while let Some(answer) = hanging.join_next().await {
+        let answer = answer.unwrap();
+        let told = [StatusCode::GATEWAY_TIMEOUT, StatusCode::SEE_OTHER];
+        assert!(told.contains(&answer), "{answer}");
+    }
+    hole.open();
+    let mut entering = tokio::task::JoinSet::new();
+    for (mut pupil, form) in pupils.drain(10..) {
+        entering.spawn(async move { get_in(&mut pupil, &form).await });
+    }
+    while let Some(inside) = entering.join_next().await {
+        assert!(inside.unwrap());
+    }
+    assert!(eventually(async || gateway.metric(DOWN).await < 1.0).await);
+    assert!(north.snapshot(false).max_in_flight <= 8);
+}
+
+/// Waits, goes in, and is told to type again at most as often as somebody had to try.
+async fn get_in(pupil: &mut Browser, form: &str) -> bool {
+    for _ in 0..10 {
+        pupil.until("ready").await;
+        pupil.enter().await;
+        if pupil.logged_in() {
+            return true;
+        }
+        // Sent to try while nothing came back: the place is kept, the form is sent once more.
+        pupil.post("/login", form).await;
+        if pupil.logged_in() {
+            return true;
+        }
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_gateways_know_that_nothing_comes_back_and_few_try_over_all_of_them() {
+    let north = platform(1, 2, HashCost::QUICK).await;
+    let redis = RedisServer::start(&[]);
+    let setup = || {
+        let more = format!(
+            "[region.north.upstream]\nlogin_timeout = \"3s\"\n\
+             [store]\nredis = \"redis://127.0.0.1:{}\"\n",
+            redis.port
+        );
+        let adaptive = "mode = \"adaptive\"";
+        Setup::default()
+            .region("north", north.backends(), CAP, &[(NORTH, 900)], adaptive)
+            .text(&more)
+    };
+    let first = setup().start().await;
+    let second = setup().start_beside(&first).await;
+    for gateway in [&first, &second] {
+        gateway.until_mode("shared").await;
+    }
+    let plan = Plan {
+        targets: vec![first.edge, second.edge],
+        schools: vec![School::new(NORTH, 900)],
+        platforms: vec![north.control().unwrap()],
+        request_timeout: Duration::from_secs(20),
+        reloads: 20,
+        move_between: true,
+        joins_apart: Duration::from_secs(1),
+        ..Plan::default()
+    };
+    let quiet = run(plan.clone()).await.unwrap();
+    assert_eq!((quiet.got_in, quiet.errors.len()), (100, 0));
+    north.set_workers(0);
+    let crowd = tokio::spawn(run(Plan {
+        pupils: 300,
+        live: Arc::default(),
+        ..plan
+    }));
+    for gateway in [&first, &second] {
+        assert!(eventually(async || gateway.metric(DOWN).await > 0.0).await);
+    }
+    assert!(eventually(async || north.in_flight() <= TRIALS).await);
+    let looked = Instant::now();
+    while looked.elapsed() < Duration::from_secs(2) {
+        assert!(north.in_flight() <= TRIALS, "{}", north.in_flight());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    north.set_workers(2);
+    let report = crowd.await.unwrap().unwrap();
+    assert_eq!(report.got_in, report.started, "{:?}", report.errors);
+    assert_eq!((report.lost_place, report.order_inversions), (0, 0));
+    assert!(report.max_in_flight().unwrap() <= CAP);
+    for gateway in [&first, &second] {
+        assert!(eventually(async || gateway.metric(DOWN).await < 1.0).await);
+    }
+}
