@@ -168,7 +168,10 @@ impl Backends {
                 Choice::Full => {}
                 // That has an end of its own. Whoever has waited for it may try it again, also when
                 // it has taken up its work in the meantime.
-                Choice::Away => (waited_since, tried) = (now, &[]),
+                Choice::Away => {
+                    waited_since = now;
+                    tried = &[];
+                }
             }
             let _ = tokio::time::timeout(AGAIN, freed).await;
         }
