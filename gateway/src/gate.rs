@@ -365,16 +365,12 @@ impl Gateway {
     /// The cookie that leads the requests of a session to where the login was answered, or takes
     /// back one that leads elsewhere.
     fn lead(&self, request: &Request, jar: &Jar, away: Option<&Arc<Pool>>) -> Option<String> {
-        match away {
-            Some(to) => {
-                let value = seal_away(&self.keys, &request.seat.pool, to)?;
-                Some(request.baker().away(&value, AWAY_LIFETIME))
-            }
-            None => {
-                let leads = jar.find(cookies::AWAY).is_some();
-                leads.then(|| request.baker().away("", Duration::ZERO))
-            }
+        if let Some(to) = away {
+            let value = seal_away(&self.keys, &request.seat.pool, to)?;
+            return Some(request.baker().away(&value, AWAY_LIFETIME));
         }
+        let leads = jar.find(cookies::AWAY).is_some();
+        leads.then(|| request.baker().away("", Duration::ZERO))
     }
 
     /// The ticket of a request: the first that is good here, from the header field, which somebody

@@ -166,6 +166,10 @@ struct EdgeEvent {
 }
 
 impl Metrics {
+    #[allow(
+        clippy::too_many_lines,
+        reason = "a list with an entry for each metric"
+    )]
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("einlass");
         macro_rules! register {

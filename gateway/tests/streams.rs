@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -116,7 +117,7 @@ async fn a_long_download_and_a_long_upload_are_passed_on_and_not_kept() {
     );
     assert_eq!((down.unwrap(), up.unwrap()), (LONG, LONG));
     let report = rush.await.unwrap();
-    assert_eq!((report.got_in, &report.errors), (200, &Default::default()));
+    assert_eq!((report.got_in, &report.errors), (200, &BTreeMap::default()));
     let growth = memory.growth();
     println!("grown by {} KiB", growth / 1024);
     assert!(growth < GROWTH, "grown by {growth} bytes");
@@ -170,7 +171,7 @@ async fn two_hundred_listeners_hear_every_event_and_count_as_unfinished_only() {
     assert!(eventually(all).await);
     assert!(scene.number("in_flight_requests").await < LISTENERS as f64 / 2.0);
     let report = scene.rush().await.unwrap();
-    assert_eq!((report.got_in, &report.errors), (200, &Default::default()));
+    assert_eq!((report.got_in, &report.errors), (200, &BTreeMap::default()));
     for listener in listeners.join_all().await {
         assert_eq!(listener.unwrap().count, 16);
     }
@@ -188,16 +189,16 @@ async fn a_websocket_echoes_while_a_crowd_logs_in() {
     println!("{echoes:?}");
     assert!(echoes.messages > 20, "{echoes:?}");
     let report = rush.await.unwrap();
-    assert_eq!((report.got_in, &report.errors), (200, &Default::default()));
+    assert_eq!((report.got_in, &report.errors), (200, &BTreeMap::default()));
 }
 
-/// Events and WebSockets may last for as long as something is said now and then.
+/// Events and `WebSocket`s may last for as long as something is said now and then.
 #[tokio::test]
 async fn silence_ends_a_stream_after_read_timeout_and_not_before() {
     let scene = Scene::set("[region.north.upstream]\nread_timeout = \"2s\"\n").await;
-    let often = scene.visitor.events(Duration::from_millis(1_000), 4);
+    let often = scene.visitor.events(Duration::from_secs(1), 4);
     let seldom = scene.visitor.events(Duration::from_secs(20), 2);
-    let (length, pause) = (Duration::from_secs(3), Duration::from_millis(1_000));
+    let (length, pause) = (Duration::from_secs(3), Duration::from_secs(1));
     let talk = scene.visitor.echo(length, pause);
     let silent = scene
         .visitor

@@ -39,6 +39,7 @@ pub(super) struct Refusal {
 
 /// One backend, as the desk tells it.
 #[derive(Serialize)]
+#[allow(clippy::struct_field_names, reason = "the names of the API")]
 pub(super) struct Backend {
     pool: String,
     backend: SocketAddr,
@@ -47,7 +48,7 @@ pub(super) struct Backend {
     drain: bool,
     /// Requests that it owes an answer.
     in_flight: u32,
-    /// Those, and the streams, downloads and WebSockets that are not over.
+    /// Those, and the streams, downloads and `WebSocket`s that are not over.
     unfinished: u32,
     /// How long no request has gone there.
     idle_seconds: f64,
@@ -61,6 +62,7 @@ pub(super) struct Backend {
 /// An order to empty a backend, or to use it again.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(clippy::struct_field_names, reason = "the names of the API")]
 struct Drain {
     pool: String,
     /// As the desk shows it: address and port.
@@ -151,26 +153,22 @@ fn drain(site: &Site, body: &[u8]) -> Result<Answer, Refusal> {
     };
     let known = pool.backends.drain(address, order.drain);
     let gauges = pool.backends.gauges();
-    match gauges
+    if let Some(gauge) = gauges
         .iter()
         .find(|gauge| known && gauge.address == address)
     {
-        Some(gauge) => {
-            let drain = order.drain;
-            tracing::info!(pool = pool.name, backend = %address, drain, "Backend drained or not, by the desk");
-            Ok(Answer::Backend(Box::new(Backend::of(pool, gauge))))
-        }
-        None => {
-            let addresses: Vec<String> = gauges.iter().map(|g| g.address.to_string()).collect();
-            let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
-            let error = format!(
-                "pool {:?} has no backend {address}; it has {}",
-                pool.name,
-                some(&addresses)
-            );
-            refuse(StatusCode::NOT_FOUND, error)
-        }
+        let drain = order.drain;
+        tracing::info!(pool = pool.name, backend = %address, drain, "Backend drained or not, by the desk");
+        return Ok(Answer::Backend(Box::new(Backend::of(pool, gauge))));
     }
+    let addresses: Vec<String> = gauges.iter().map(|g| g.address.to_string()).collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let error = format!(
+        "pool {:?} has no backend {address}; it has {}",
+        pool.name,
+        some(&addresses)
+    );
+    refuse(StatusCode::NOT_FOUND, error)
 }
 
 /// The first of a list that may have thousands.

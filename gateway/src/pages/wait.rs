@@ -17,6 +17,7 @@ const SLOW_REFRESH: u64 = 10;
 /// The page for one pupil at one moment.
 #[derive(Template)]
 #[template(path = "wait.html")]
+#[allow(clippy::struct_excessive_bools, reason = "a template asks questions")]
 pub(crate) struct WaitPage<'a> {
     texts: &'a Texts,
     /// What the script's texts are made from.
