@@ -229,7 +229,7 @@ async fn no_page_in_a_browser_can_give_orders() {
     ];
     let answer = send_as("OPTIONS", &preflight).await;
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
-    let mut names = answer.headers.keys().map(|name| name.as_str());
+    let mut names = answer.headers.keys().map(http::HeaderName::as_str);
     assert!(names.all(|name| !name.starts_with("access-control")));
     assert_eq!(told(&gateway, one.address).await["drain"], false);
     // The same order from a script.

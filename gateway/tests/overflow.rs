@@ -1,5 +1,11 @@
 //! A region helps another one out with what it can spare, and its own pupils do not notice.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test may fail, and counts what metrics say"
+)]
 
 mod common;
 #[path = "../../admission/tests/server/mod.rs"]
