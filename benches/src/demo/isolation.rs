@@ -33,7 +33,7 @@ const ROUNDS: u64 = 3;
 /// What the quiet region may notice of it: so much of its own figure.
 const ALLOWED: f64 = 0.05;
 /// A change of the gateway's state has to show within this time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What happens to the region in trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
