@@ -24,10 +24,12 @@ const EARLIEST: f64 = 0.7;
 const EXCESS_DOUBT: f64 = 0.3;
 /// Of n pupils some stay away and some take long: by so many square roots of n the count may be off.
 const FEW_DOUBT: f64 = 0.5;
-/// While nobody is let in, in seconds: whoever has been called asks more often, to try whether the pool
-/// answers and to be there when it does.
+/// While nobody is let in, in seconds: whoever has been called or will be first asks more often, to try
+/// whether the pool answers and to be there when it does.
 const SHUT_POLL: f64 = 10.0;
-const SHUT_POLL_CALLED: f64 = 2.0;
+const SHUT_POLL_FIRST: f64 = 2.0;
+/// So many are the first.
+const FIRST: f64 = 500.0;
 /// Polls per second that such a room accepts from all the others, as long as nobody is told to stay
 /// away for longer than [`POLL_MAX`].
 const SHUT_POLLS: f64 = 2_000.0;
@@ -118,8 +120,8 @@ impl View {
             return Standing::Ready;
         }
         if self.door != Door::Open {
-            let poll = if called {
-                SHUT_POLL_CALLED
+            let poll = if called || self.curve.ahead(turn) < FIRST {
+                SHUT_POLL_FIRST
             } else {
                 (self.waiting as f64 / SHUT_POLLS).clamp(SHUT_POLL, POLL_MAX)
             };

@@ -95,9 +95,11 @@ impl Pacer for Fixed {
         let surplus = self.recent.len().saturating_sub(kept);
         self.recent.drain(..surplus);
         let median = self.median();
-        // Little's law: with `cap` always in flight, cap / latency leave per second.
-        let capacity =
-            median.map(|latency| f64::from(self.cap()) / latency.as_secs_f64().max(0.000_1));
+        // Little's law: with `cap` always in flight, cap / latency leave per second. On the way up
+        // that would be a promise far too late, and browsers would stay away.
+        let capacity = median
+            .filter(|_| self.ramp.is_none())
+            .map(|latency| f64::from(self.cap()) / latency.as_secs_f64().max(0.000_1));
         Outputs {
             cap: self.cap(),
             capacity: match (capacity, self.ceiling) {
