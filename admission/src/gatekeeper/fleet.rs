@@ -608,6 +608,10 @@ impl<W> Gatekeeper<W> {
             told.claims
         };
         for (id, key) in decided {
+            if reply.undecided.contains(&key) {
+                // Asked again with the next exchange, until the other gateway has said.
+                continue;
+            }
             let Some(claiming) = fleet.claims.remove(&id) else {
                 // It left meanwhile; if it had been accepted, `released` follows.
                 continue;

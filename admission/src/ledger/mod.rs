@@ -209,8 +209,10 @@ pub struct Exchanged {
     pub notice: Option<Notice>,
     /// Last teeth of the schools that changed since what the caller knew.
     pub last: Vec<(SchoolKey, u64)>,
-    /// Claims that came too late: these tickets have entered, or are about to, at another gateway.
+    /// Claims that came too late: these tickets have entered at another gateway.
     pub refused: Vec<TicketKey>,
+    /// Claims that another gateway has made before and may still give back. They are to be made again.
+    pub undecided: Vec<TicketKey>,
     /// The caller is the pacer.
     pub conduct: Option<Conduct>,
 }

@@ -110,7 +110,7 @@ impl Registers {
             },
         );
         self.learn(&call.learnt);
-        let refused = self.tickets(me, call, recovering);
+        let (refused, undecided) = self.tickets(me, call, recovering);
         if !call.events.is_empty() {
             self.events.push_back(call.events.clone());
             while self.events.len() > MOST_EVENTS {
@@ -145,6 +145,7 @@ impl Registers {
                 .map(|(_, s, tooth)| (s, tooth))
                 .collect(),
             refused,
+            undecided,
             conduct: self.conduct(now, me),
         }
     }
@@ -212,7 +213,13 @@ impl Registers {
         }
     }
 
-    fn tickets(&mut self, me: MemberId, call: &Exchange, recovering: bool) -> Vec<TicketKey> {
+    /// Claims that are refused, and those that are undecided.
+    fn tickets(
+        &mut self,
+        me: MemberId,
+        call: &Exchange,
+        recovering: bool,
+    ) -> (Vec<TicketKey>, Vec<TicketKey>) {
         let mine = self.claims.entry(me).or_default();
         for ticket in &call.released {
             if mine.remove(ticket) {
@@ -228,18 +235,23 @@ impl Registers {
                 mine.insert(*ticket);
             }
         }
-        let mut refused = Vec::new();
+        let (mut refused, mut undecided) = (Vec::new(), Vec::new());
         if recovering {
-            return refused;
+            return (refused, undecided);
         }
         for ticket in &call.claims {
+            let mine = self.claims.entry(me).or_default();
             if self.used.insert(*ticket) {
                 mine.insert(*ticket);
             } else if !mine.contains(ticket) {
-                refused.push(*ticket);
+                if self.claims.values().any(|claims| claims.contains(ticket)) {
+                    undecided.push(*ticket);
+                } else {
+                    refused.push(*ticket);
+                }
             }
         }
-        refused
+        (refused, undecided)
     }
 
     /// Removes gateways that did not come back. What was in their buffers may come again elsewhere.

@@ -833,7 +833,8 @@ impl Play {
             performed_since: since,
             ..
         } = self.pupils[number];
-        if let Some(gateway) = self.gateways.iter().find(|g| Some(g.run) == performer) {
+        let mut alive = self.gateways.iter().filter(|g| g.alive);
+        if let Some(gateway) = alive.find(|g| Some(g.run) == performer) {
             return gateway.silent_since.iter().any(|at| *at >= since);
         }
         let until_told = self.plan.login.mul_f64(1.2) + UNTOLD + self.plan.round_trip;

@@ -77,6 +77,22 @@ pub(super) fn merge(cmd: &mut Cmd, call: &Merge, lifetime: u64) {
     }
 }
 
+/// Of the claims of a call those whose places in it, after `place`, are not below zero.
+fn claims(
+    call: &Exchange,
+    answered: &Value,
+    place: fn(i64) -> i64,
+) -> Result<Vec<TicketKey>, LedgerError> {
+    let mut claims = Vec::new();
+    for index in array(answered)? {
+        let Ok(place) = usize::try_from(place(number(index)?)) else {
+            continue;
+        };
+        claims.push(*call.claims.get(place).ok_or_else(|| bad(index))?);
+    }
+    Ok(claims)
+}
+
 pub(super) fn exchanged(value: &Value, call: &Exchange) -> Result<Exchanged, LedgerError> {
     let [
         now,
@@ -118,13 +134,8 @@ pub(super) fn exchanged(value: &Value, call: &Exchange) -> Result<Exchanged, Led
             Some(serde_json::from_str::<Notice>(notice).map_err(|_| bad(value))?)
         },
         last: teeth,
-        refused: array(refused)?
-            .iter()
-            .map(|index| {
-                let claim = call.claims.get(number::<usize>(index)?);
-                claim.copied().ok_or_else(|| bad(index))
-            })
-            .collect::<Result<Vec<TicketKey>, _>>()?,
+        refused: claims(call, refused, |index| index)?,
+        undecided: claims(call, refused, |index| -1 - index)?,
         conduct: (fence > 0)
             .then(|| {
                 Ok::<_, LedgerError>(Conduct {

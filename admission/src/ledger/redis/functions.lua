@@ -89,6 +89,16 @@ local function enter(p, page, bit, lifetime)
   return before == 0
 end
 
+-- Whether one of these gateways has claimed the ticket and not said yet what became of it.
+local function is_claimed(p, gateways, ticket)
+  for _, id in ipairs(gateways) do
+    if redis.call('SISMEMBER', p .. ':c:' .. id, ticket) == 1 then
+      return true
+    end
+  end
+  return false
+end
+
 local function exchange(keys, args)
   local p, now = room(keys[1]), clock()
   local me, nonce = args[1], tonumber(args[2])
@@ -116,7 +126,7 @@ local function exchange(keys, args)
   end
   local cap = tonumber(r[2]) or 0
 
-  local others, members = 0, {}
+  local others, members, other_ids = 0, {}, {}
   local rows = redis.call('HGETALL', p .. ':m')
   for i = 1, #rows, 2 do
     local held, till, report = string.match(rows[i + 1], '^(%d+) (%d+) (.*)$')
@@ -125,6 +135,7 @@ local function exchange(keys, args)
       forget(p, rows[i])
     elseif rows[i] ~= me then
       others = others + tonumber(held)
+      other_ids[#other_ids + 1] = rows[i]
       members[#members + 1] = rows[i] .. ' ' .. held .. ' ' .. report
     end
   end
@@ -167,7 +178,8 @@ local function exchange(keys, args)
       if enter(p, page, bit, lifetime) then
         redis.call('SADD', claims, page .. ' ' .. bit)
       elseif redis.call('SISMEMBER', claims, page .. ' ' .. bit) == 0 then
-        refused[#refused + 1] = i
+        -- Undecided as long as another gateway may still give it back: counted from below zero.
+        refused[#refused + 1] = is_claimed(p, other_ids, page .. ' ' .. bit) and -1 - i or i
       end
     end
   end
