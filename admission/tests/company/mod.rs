@@ -496,7 +496,8 @@ impl Play {
             Fault::Paused(g, time) => {
                 self.gateways[g].paused_since = now;
                 self.gateways[g].paused_until = now + time;
-                if time > LEASE {
+                // The lease runs from when the ledger last heard of it.
+                if time + UNTOLD + self.plan.round_trip > LEASE {
                     self.gateways[g].silent_since.push(now);
                 }
                 let run = self.gateways[g].run;
