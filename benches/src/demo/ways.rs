@@ -311,6 +311,10 @@ behind each address.
 *Left outside* were neither in nor had given up when the scenario ended. *Capacity used* counts the time in which \
 somebody waited, and *login, 99 %* is how long a login takes at the backend as a multiple of what it takes alone. Of a \
 scenario with several pools people are summed up, and of the rest the worst pool is shown.
+
+The fixed cap is told what Einlass has to find out, and has the same room in front; so it is the best that can be \
+expected while the capacity stays as it was, and not where it grows. Whoever closes the tab when told to wait gets in \
+where nobody is told to: that is why the rate per address lets more people in where there are no-shows.
 ";
 
 #[cfg(test)]
