@@ -52,21 +52,21 @@ impl Grounds {
         cost: HashCost,
         queue: Option<usize>,
     ) -> Result<Self, DemoError> {
-        Self::start_with_directory(text, cost, queue, Duration::ZERO).await
+        Self::start_busy(text, cost, queue, Duration::ZERO).await
     }
 
-    /// The same, and each login waits so long for a directory server before it ends.
-    pub(super) async fn start_with_directory(
+    /// The same, and each login keeps a worker busy for at least so long, most of it asleep.
+    pub(super) async fn start_busy(
         text: &str,
         cost: HashCost,
         queue: Option<usize>,
-        directory: Duration,
+        least: Duration,
     ) -> Result<Self, DemoError> {
         let (text, moved) = settle(text)?;
         let config = read(&text)?;
         let mut sites = Vec::new();
         for pool in config.pools() {
-            sites.push(Site::start(pool, cost, queue, directory).await?);
+            sites.push(Site::start(pool, cost, queue, least).await?);
         }
         let edge = config
             .edge
@@ -89,7 +89,7 @@ impl Site {
         pool: Pool,
         cost: HashCost,
         queue: Option<usize>,
-        directory: Duration,
+        least: Duration,
     ) -> Result<Self, DemoError> {
         let cap = pool.admission.in_flight.max as usize;
         let workers = cap.saturating_sub(1).max(1);
@@ -109,7 +109,7 @@ impl Site {
                 ..cost
             },
             queue_limit: queue,
-            directory,
+            least,
             ..PlatformOptions::default()
         })
         .await?;

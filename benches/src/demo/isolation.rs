@@ -16,9 +16,9 @@ use crate::platform::HashCost;
 use crate::rush::{self, Plan, Report, RushError, Waiters};
 use crate::table::Table;
 
-/// A login waits so long for the platform's directory server, which costs this machine nothing: what is
+/// A login keeps a worker for so long, most of it asleep, which costs this machine nothing: what is
 /// compared is the gateway, and not who gets a core.
-const DIRECTORY: Duration = Duration::from_millis(100);
+const LOGIN: Duration = Duration::from_millis(100);
 /// Logins that come to the quiet region in each second, and for how long they are looked at.
 const QUIET: u32 = 30;
 const LOOK: Duration = Duration::from_secs(12);
@@ -97,8 +97,7 @@ async fn run() -> Result<Isolation, DemoError> {
 }
 
 async fn play(trouble: Trouble, seed: u64) -> Result<Round, DemoError> {
-    let grounds =
-        Grounds::start_with_directory(ISOLATION_CONFIG, HashCost::QUICK, None, DIRECTORY).await?;
+    let grounds = Grounds::start_busy(ISOLATION_CONFIG, HashCost::QUICK, None, LOGIN).await?;
     let [nord, sued] = &grounds.sites[..] else {
         return Err(RushError::NoSchool.into());
     };
@@ -299,7 +298,7 @@ impl Isolation {
              no longer: 99th percentile, median and logins per second stay within {:.0} % of what they are without \
              the trouble (medians of the rounds). {verdict}\n\n\
              One gateway process in front of two regions. To the quiet one come {QUIET} logins a second for {} s; each \
-             waits {} ms for the platform's directory server, which costs no processor, so that it is the gateway that is \
+             keeps a worker for {} ms, most of it asleep, which costs no processor, so that it is the gateway that is \
              compared. *silent*: the other region's backends take logins and answer none, and {WAITING} pupils wait there \
              and ask again and again. *halved*: half of its capacity is gone, {CROWD} pupils come, and the quiet \
              region helps out with what it can spare, at most 10 logins in flight. Each round has a gateway of its \
@@ -307,7 +306,7 @@ impl Isolation {
             self.machine,
             ALLOWED * 100.0,
             LOOK.as_secs(),
-            DIRECTORY.as_millis(),
+            LOGIN.as_millis(),
             self.table().markdown(),
         );
         text += READING;

@@ -58,8 +58,6 @@ pub struct PlatformOptions {
     /// At least so long a worker is busy with one: plays machines of their own, of different speed, on one machine
     /// that could not hash so much. By default as long as the hash takes.
     pub least: Duration,
-    /// How long a worker then waits for a directory server that knows the pupils; it costs no processor.
-    pub directory: Duration,
     /// Logins that may wait for a worker before further ones get `503`. By default 30 s worth of work.
     pub queue_limit: Option<usize>,
     /// Requests of any kind served at once, further ones wait: the application server's own workers. By default unbounded.
@@ -77,7 +75,6 @@ impl Default for PlatformOptions {
             workers: 1,
             cost: HashCost::QUICK,
             least: Duration::ZERO,
-            directory: Duration::ZERO,
             queue_limit: None,
             places: None,
             csrf_lifetime: Duration::from_hours(2),
@@ -141,7 +138,7 @@ pub struct Platform {
 impl Platform {
     /// Binds the listeners, hashes the stored password and starts the workers.
     pub async fn start(options: PlatformOptions) -> Result<Self, PlatformError> {
-        let hash_time = options.cost.measure()?.max(options.least) + options.directory;
+        let hash_time = options.cost.measure()?.max(options.least);
         let worth_30s = 30.0 * options.workers.max(1) as f64 / hash_time.as_secs_f64();
         #[allow(
             clippy::cast_possible_truncation,
@@ -156,7 +153,6 @@ impl Platform {
                 Entry::new(options.cost, PASSWORD)?,
                 options.workers,
                 options.least,
-                options.directory,
             ),
             sessions: Sessions::default(),
             streams: Streams::default(),

@@ -27,8 +27,6 @@ struct Shared {
     entry: Entry,
     /// At least so long a worker is busy with a login.
     least: Duration,
-    /// How long it then waits for a directory server.
-    directory: Duration,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -41,11 +39,10 @@ struct State {
 }
 
 impl Workers {
-    pub(super) fn new(entry: Entry, wanted: usize, least: Duration, directory: Duration) -> Self {
+    pub(super) fn new(entry: Entry, wanted: usize, least: Duration) -> Self {
         let shared = Arc::new(Shared {
             entry,
             least,
-            directory,
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -97,7 +94,7 @@ impl Shared {
             job.login.began();
             let begun = Instant::now();
             let right = self.entry.verify(&job.password);
-            let rest = self.least.saturating_sub(begun.elapsed()) + self.directory;
+            let rest = self.least.saturating_sub(begun.elapsed());
             if !rest.is_zero() {
                 thread::sleep(rest);
             }
