@@ -29,18 +29,10 @@ struct Morning {
 }
 
 /// A way to let logins in, and what came of a morning with it, over all pools: sums of people, the worst of the rest.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
     way: String,
-    came: u64,
-    admitted: u64,
-    gave_up: u64,
-    left: u64,
-    errors: u64,
-    ended: f64,
-    wait: Quantiles,
-    used: f64,
-    slowdown: f64,
+    all: Pool,
 }
 
 #[derive(Deserialize)]
@@ -55,7 +47,7 @@ struct Against {
     pools: Vec<Pool>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Pool {
     came: u64,
     admitted: u64,
@@ -163,15 +155,15 @@ impl Morning {
         for line in &self.lines {
             table.row([
                 line.way.clone(),
-                line.admitted.to_string(),
-                line.gave_up.to_string(),
-                line.left.to_string(),
-                line.errors.to_string(),
-                seconds(line.ended),
-                seconds(line.wait.p50),
-                seconds(line.wait.p99),
-                format!("{:.1} %", 100.0 * line.used),
-                format!("{:.1}", line.slowdown),
+                line.all.admitted.to_string(),
+                line.all.gave_up.to_string(),
+                line.all.left.to_string(),
+                line.all.errors.to_string(),
+                seconds(line.all.ended),
+                seconds(line.all.wait.p50),
+                seconds(line.all.wait.p99),
+                format!("{:.1} %", 100.0 * line.all.used),
+                format!("{:.1}", line.all.slowdown.p99),
             ]);
         }
         table
@@ -187,37 +179,49 @@ impl Morning {
     }
 }
 
+impl Quantiles {
+    fn worse(self, other: Self) -> Self {
+        Self {
+            p50: self.p50.max(other.p50),
+            p99: self.p99.max(other.p99),
+        }
+    }
+}
+
 impl Line {
     fn of(way: &str, pools: &[Pool]) -> Self {
-        let start = Self {
-            way: way.to_owned(),
+        let start = Pool {
             used: 1.0,
-            ..Self::default()
+            ..Pool::default()
         };
-        pools.iter().fold(start, |mut line, pool| {
-            line.came += pool.came;
-            line.admitted += pool.admitted;
-            line.gave_up += pool.gave_up;
-            line.left += pool.left;
-            line.errors += pool.errors;
-            line.ended = line.ended.max(pool.ended);
-            line.wait.p50 = line.wait.p50.max(pool.wait.p50);
-            line.wait.p99 = line.wait.p99.max(pool.wait.p99);
-            line.used = line.used.min(pool.used);
-            line.slowdown = line.slowdown.max(pool.slowdown.p99);
-            line
-        })
+        let all = pools.iter().fold(start, |mut all, pool| {
+            all.came += pool.came;
+            all.admitted += pool.admitted;
+            all.gave_up += pool.gave_up;
+            all.left += pool.left;
+            all.errors += pool.errors;
+            all.ended = all.ended.max(pool.ended);
+            all.used = all.used.min(pool.used);
+            all.wait = all.wait.worse(pool.wait);
+            all.slowdown = all.slowdown.worse(pool.slowdown);
+            all
+        });
+        Self {
+            way: way.to_owned(),
+            all,
+        }
     }
 
     fn beats(&self, other: &Self) -> bool {
-        self.admitted > other.admitted
-            || (self.admitted == other.admitted && self.ended < other.ended)
+        let (ours, theirs) = (&self.all, &other.all);
+        ours.admitted > theirs.admitted
+            || (ours.admitted == theirs.admitted && ours.ended < theirs.ended)
     }
 
     /// When everybody was in, or how many never were.
     fn brief(&self) -> String {
-        match self.left {
-            0 => seconds(self.ended),
+        match self.all.left {
+            0 => seconds(self.all.ended),
             left => format!("{left} left"),
         }
     }
@@ -245,14 +249,14 @@ impl Ways {
         for morning in &self.mornings {
             for line in morning.better() {
                 lost += 1;
-                let ours = morning.lines.first().map_or(0.0, |ours| ours.ended);
+                let ours = morning.lines.first().map_or(0.0, |ours| ours.all.ended);
                 let _ = writeln!(
                     text,
                     "- `{}`: {}, {} in, the last at {} (Einlass: {})",
                     morning.name,
                     line.way,
-                    line.admitted,
-                    seconds(line.ended),
+                    line.all.admitted,
+                    seconds(line.all.ended),
                     seconds(ours),
                 );
             }
@@ -277,7 +281,7 @@ impl Ways {
         let mut broken = Vec::new();
         for morning in &self.mornings {
             for line in &morning.lines {
-                if line.came != line.admitted + line.gave_up + line.left {
+                if line.all.came != line.all.admitted + line.all.gave_up + line.all.left {
                     broken.push(format!("{}, {}: somebody is lost", morning.name, line.way));
                 }
             }
@@ -323,9 +327,12 @@ mod tests {
 
     fn line(admitted: u64, ended: f64) -> Line {
         Line {
-            admitted,
-            ended,
-            ..Line::default()
+            way: String::new(),
+            all: Pool {
+                admitted,
+                ended,
+                ..Pool::default()
+            },
         }
     }
 
@@ -351,8 +358,8 @@ mod tests {
             slowdown: Quantiles::default(),
         };
         let line = Line::of("x", &[pool(3, 0.9, 7.0), pool(4, 0.8, 5.0)]);
-        assert_eq!((line.admitted, line.left), (7, 2));
-        assert!((line.used - 0.8).abs() < 1e-9 && (line.wait.p99 - 7.0).abs() < 1e-9);
+        assert_eq!((line.all.admitted, line.all.left), (7, 2));
+        assert!((line.all.used - 0.8).abs() < 1e-9 && (line.all.wait.p99 - 7.0).abs() < 1e-9);
         assert_eq!(line.brief(), "2 left");
     }
 }
