@@ -163,6 +163,29 @@ fn what_breaks_loses_nobody_and_slows_nobody_down() {
     }
 }
 
+/// Nothing is known to it, not even how many others there are.
+#[test]
+fn a_gateway_that_starts_cut_off_leaves_no_turns_to_nobody() {
+    let s = Duration::from_secs;
+    let plan = |faults| Company {
+        gateways: 2,
+        skew: vec![90, 10],
+        pupils: 600,
+        over: s(10),
+        faults,
+        cheats: 0.0,
+        round_trip: Duration::from_millis(20),
+        ..Company::default()
+    };
+    let calm = play("calm", plan(Vec::new()));
+    // The first answer of the ledger does not reach the new process.
+    let killed = (Duration::from_millis(4_200), Fault::Killed(0, s(1)));
+    let cut = (Duration::from_millis(5_205), Fault::Cut(0, s(8)));
+    let troubled = play("starts cut off", plan(vec![killed, cut]));
+    let later = troubled.ended.saturating_sub(calm.ended);
+    assert!(later <= s(10), "{later:?}");
+}
+
 fn fault(gateways: usize) -> impl Strategy<Value = Fault> {
     let time = (200..6_000_u64).prop_map(Duration::from_millis);
     let gone = (500..3_000_u64).prop_map(Duration::from_millis);

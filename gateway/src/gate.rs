@@ -21,7 +21,7 @@ use crate::overflow::seal_away;
 use crate::pages::Message;
 use crate::proxy::{Gateway, Request, hear};
 use crate::respond::{Reply, relay};
-use crate::room::Slot;
+use crate::room::{self, Slot};
 use crate::site::{Pool, Seat};
 use crate::standing::{State, TurnBody};
 use crate::verdict::Class;
@@ -345,6 +345,7 @@ impl Gateway {
             Err(Failure::Unreachable) => {
                 drop(flight);
                 // Nothing was sent: whoever had a place keeps it, whoever had none gets one.
+                room::pause().await;
                 match self.held(session, request, jar) {
                     Some(held) => {
                         self.send_to_wait(session, request, jar, &held, &retry)

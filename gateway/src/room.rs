@@ -31,6 +31,12 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// While the buffer is full, about so long until it is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// For about [`AGAIN`], so that a browser does not come again before the picture that polls read has
+/// changed.
+pub(crate) async fn pause() {
+    tokio::time::sleep(AGAIN.mul_f64(0.5 + random::fraction())).await;
+}
+
 /// What was heard from the ledger and has to be told to it in turn.
 pub(crate) struct Heard {
     pub(crate) publish: Option<Publish>,
@@ -130,16 +136,18 @@ impl LiveRoom {
         let entering = async {
             loop {
                 match self.enter_buffer(school, ticket).await {
-                    Err(Refusal::Full) => {
-                        // Spread: who is called and finds no room would else come at once again.
-                        tokio::time::sleep(AGAIN.mul_f64(0.5 + random::fraction())).await;
-                    }
+                    // Spread: who is called and finds no room would else come at once again.
+                    Err(Refusal::Full) => pause().await,
                     entered => return entered,
                 }
             }
         };
         let entered = tokio::time::timeout(PATIENCE, entering).await;
-        entered.unwrap_or(Err(Refusal::Full))
+        let entered = entered.unwrap_or(Err(Refusal::Full));
+        if matches!(entered, Err(Refusal::Shut)) {
+            pause().await;
+        }
+        entered
     }
 
     async fn enter_buffer(

@@ -129,7 +129,7 @@ pub(super) struct Fleet<W> {
     lease_until: Duration,
     /// The part of the room this gateway is, as last heard.
     portion: f64,
-    /// Whether that was ever heard.
+    /// Whether that was ever heard, and for long enough to be true.
     counted: bool,
     notice: Notice,
     pacer: bool,
@@ -284,7 +284,9 @@ impl<W> Fleet<W> {
     }
 
     /// A turn is given without the ledger. How many to leave out, so that those who come to other
-    /// gateways meanwhile have their place.
+    /// gateways meanwhile have their place. None before it is known how many those are: turns left out
+    /// for nobody would have to be called later, one by one, while the backend rests. If there are
+    /// others after all, their tickets tell how far they are.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -292,6 +294,9 @@ impl<W> Fleet<W> {
     )]
     pub(super) fn join_alone(&mut self, school: SchoolIndex) -> u64 {
         self.learn(school);
+        if !self.counted {
+            return 0;
+        }
         self.turns_owed += 1.0 / self.portion - 1.0;
         let whole = self.turns_owed.floor();
         self.turns_owed -= whole;
@@ -650,7 +655,9 @@ impl<W> Gatekeeper<W> {
             let weight = if fleet.counted { 0.1 } else { 1.0 };
             let portion = portion(reply.share, reply.cap);
             fleet.portion += weight * (portion - fleet.portion);
-            fleet.counted = true;
+            // Whoever has just come has no slots yet, and that says nothing.
+            let long = now.saturating_sub(fleet.since) >= LEASE;
+            fleet.counted |= fleet.mode == Mode::Shared && long;
         }
         let notice = reply.notice.unwrap_or(fleet.notice);
         fleet.notice = notice;
@@ -884,7 +891,7 @@ impl<W> Gatekeeper<W> {
             serving,
             cap,
             notice: Notice {
-                members: u32::try_from(conduct.members.len()).unwrap_or(u32::MAX),
+                members: u32::try_from(fleet.company.known()).unwrap_or(u32::MAX),
                 promise: self.forecast.word(now),
                 ..self.conductor.notice(now)
             },
