@@ -827,7 +827,7 @@ impl Play {
     }
 
     /// Whether nobody can know of a pupil's login: the gateway that performed it was stopped for longer
-    /// than its lease, or it died before it told the ledger, or after that and the ledger forgot.
+    /// than its lease, or it died before it could tell the ledger, or after that and the ledger forgot.
     fn nobody_knows(&self, number: usize) -> bool {
         let Pupil {
             performer,
@@ -839,10 +839,19 @@ impl Play {
             return gateway.silent_since.iter().any(|at| *at >= since);
         }
         let until_told = self.plan.login.mul_f64(1.2) + UNTOLD + self.plan.round_trip;
+        // Whoever is stopped tells nothing meanwhile.
+        let stopped = |until: Duration| -> Duration {
+            let faults = self.plan.faults.iter();
+            let stops = faults.filter_map(|(at, fault)| match fault {
+                Fault::Paused(_, time) if *at <= until && *at + *time >= since => Some(*time),
+                _ => None,
+            });
+            stops.sum()
+        };
         let mut later = self.plan.faults.iter().filter(|(at, _)| *at >= since);
         later.any(|(at, fault)| match fault {
             Fault::Wiped | Fault::Back(_) => true,
-            Fault::Killed(..) => *at <= since + until_told,
+            Fault::Killed(..) => *at <= since + until_told + stopped(*at),
             _ => false,
         })
     }
