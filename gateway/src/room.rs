@@ -258,17 +258,19 @@ impl LiveRoom {
         let grant = gatekeeper.tick(self.clock.now());
         let serving = gatekeeper.serving();
         let door = gatekeeper.door();
-        let view = publish.then(|| gatekeeper.view());
+        // Whoever is turned away at a door that has just been shut asks at once why.
+        let turned = door != self.view.load().door;
+        let view = (publish || turned).then(|| gatekeeper.view());
         let learning = gatekeeper.is_learning();
         let mode = gatekeeper.mode().0;
         drop(gatekeeper);
         self.learning.store(learning, Ordering::Relaxed);
+        if let Some(view) = view {
+            self.view.store(Arc::new(view));
+        }
         self.tell(door, down);
         if mode != Mode::Recovering && !*self.informed.borrow() {
             self.informed.send_replace(true);
-        }
-        if let Some(view) = view {
-            self.view.store(Arc::new(view));
         }
         self.move_on(serving);
         self.wake(grant);
