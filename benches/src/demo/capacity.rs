@@ -25,7 +25,7 @@ const CAPS: [usize; 5] = [2, 3, 5, 8, 16];
 /// Every setting is tried so often, in turn: what else the machine does then meets all of them.
 const ROUNDS: usize = 2;
 /// So much work comes, in [`ARRIVE_OVER`].
-const WORK: Duration = Duration::from_secs(14);
+const WORK: Duration = Duration::from_secs(40);
 const ARRIVE_OVER: Duration = Duration::from_secs(3);
 /// The pacer may take anything up to this.
 const UNTOLD: usize = 500;
