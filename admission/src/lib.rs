@@ -17,6 +17,7 @@ mod curve;
 mod flow;
 mod forecast;
 mod gatekeeper;
+mod inside;
 pub mod keys;
 mod learning;
 pub mod ledger;
@@ -44,6 +45,7 @@ pub use forecast::{Bands, Outlook, Reason, Scores, Word};
 pub use gatekeeper::{
     Answer, Entry, Gatekeeper, Grant, Help, Membership, Mode, Refusal, Settings, Straight,
 };
+pub use inside::Inside;
 pub use keys::Keyring;
 pub use overflow::Overflow;
 pub use pacer::{Adaptive, Bounds, Fixed, Inputs, Memory, Outputs, Pacer, Verdict};

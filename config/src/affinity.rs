@@ -35,8 +35,8 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Affinity {
     }
 }
 
-/// A token (RFC 6265, 4.1.1).
-fn cookie(written: &str) -> Result<String, Problem> {
+/// The name of one of the platform's cookies: a token (RFC 6265, 4.1.1).
+pub(crate) fn cookie(written: &str) -> Result<String, Problem> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if written.is_empty() || !written.chars().all(fits) {
         return Err(

@@ -12,6 +12,7 @@ use crate::health::Health;
 use crate::host::Host;
 use crate::overflow::Overflow;
 use crate::platform::Platform;
+use crate::priorities::Priorities;
 use crate::region::{OwnServer, Region};
 use crate::school::School;
 use crate::upstream::Upstream;
@@ -37,6 +38,8 @@ pub struct Pool {
     pub upstream: Upstream,
     /// How requests are spread over the backends.
     pub balancing: Balancing,
+    /// Who goes first when they have all they can do. Default: nobody.
+    pub priorities: Option<Priorities>,
     /// How they are checked.
     pub health: Health,
     /// What keeps requests together at one backend.
@@ -81,6 +84,7 @@ impl Region {
             admission: self.admission.clone(),
             upstream: self.upstream.clone(),
             balancing: self.balancing,
+            priorities: self.priorities.clone(),
             health: self.health.clone(),
             affinity: self.affinity.clone(),
             overflow: None,

@@ -14,6 +14,7 @@ use crate::overflow::{self, Overflow, Written};
 use crate::place::bare;
 use crate::platform::Platform;
 use crate::pool;
+use crate::priorities::{self, Priorities};
 use crate::report::Problem;
 use crate::school::{self, Entry, School};
 use crate::schools_csv;
@@ -40,6 +41,8 @@ pub struct Region {
     pub upstream: Upstream,
     /// How requests are spread over the backends of each of its pools.
     pub balancing: Balancing,
+    /// Who goes first when they have all they can do, in each of its pools. Default: nobody, all are treated alike.
+    pub priorities: Option<Priorities>,
     /// How the backends of each of its pools are checked.
     pub health: Health,
     /// What keeps requests together at one backend. Default: nothing.
@@ -85,6 +88,9 @@ pub(crate) fn read(
     let admission = admission::read(section.take_section("admission"));
     let upstream = upstream::read(section.take_section("upstream"), config);
     let balancing = balancing::read(section.take_section("balancing"));
+    let priorities = section
+        .take_optional_section("priorities")
+        .map(priorities::read);
     let health = health::read(section.take_section("health"));
     let affinity = affinity::read(section.take_section("affinity"));
     let overflow = section
@@ -113,6 +119,7 @@ pub(crate) fn read(
         admission,
         upstream,
         balancing,
+        priorities,
         health,
         affinity,
         overflow: None,

@@ -110,6 +110,10 @@ pub(crate) const SILENCE: Setting<Duration> = setting("silence", secs(2), ms(500
 pub(crate) const EJECTION: Setting<Duration> = setting("ejection", secs(5), secs(1)..=mins(10));
 pub(crate) const RETRY_BUDGET: Setting<f64> = setting("retry_budget", 0.1, 0.0..=1.0);
 
+// [region.NAME.priorities]
+pub(crate) const PAGES: Setting<f64> = setting("pages", 0.7, 0.1..=1.0);
+pub(crate) const LOGINS: Setting<f64> = setting("logins", 0.9, 0.1..=1.0);
+
 // [region.NAME.health]
 pub(crate) const HEALTH_INTERVAL: Setting<Duration> =
     setting("interval", secs(2), ms(200)..=mins(10));

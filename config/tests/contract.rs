@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use einlass_config::{
     Admission, Affinity, Balancing, Check, Config, Health, Http, InFlight, Mode, Platform, Policy,
-    Upstream, load_str,
+    Priorities, Upstream, load_str,
 };
 
 /// The example that operators are shown.
@@ -162,6 +162,7 @@ fn what_is_not_written_has_its_documented_default() {
     };
     assert_eq!(region.balancing, balancing);
     assert_eq!(Balancing::default(), balancing);
+    assert_eq!(region.priorities, None);
     let health = Health {
         check: Check::Tcp,
         interval: Duration::from_secs(2),
@@ -264,6 +265,10 @@ fn every_key_of_the_backends_can_be_written() {
         silence = "500ms"
         ejection = "1s"
         retry_budget = 0
+        [region.nord.priorities]
+        pages = 0.1
+        logins = 1
+        session_cookie = "nc_username"
         [region.nord.affinity]
         cookie = "sessionid"
         [region.nord.health]
@@ -287,6 +292,12 @@ fn every_key_of_the_backends_can_be_written() {
     assert_eq!(region.balancing.policy, Policy::RoundRobin);
     assert_eq!(region.balancing.max_in_flight, 1);
     assert_eq!(region.affinity, Affinity::Cookie("sessionid".to_owned()));
+    let priorities = Priorities {
+        pages: 0.1,
+        logins: 1.0,
+        session_cookie: Some("nc_username".to_owned()),
+    };
+    assert_eq!(region.priorities, Some(priorities));
     let check = Check::Http {
         path: "/health?deep=1".to_owned(),
         host: Some("gym.example".to_owned()),

@@ -443,6 +443,22 @@ fn in_how_backends_are_used() {
             "f.toml:5:16: `success_rate` must be between 0 and 1, not 2",
         ),
         (
+            "[region.a.priorities]\npages = 0",
+            "f.toml:5:9: `pages` must be between 0.1 and 1, not 0",
+        ),
+        (
+            "[region.a.priorities]\nlogins = 0.6",
+            "f.toml:5:10: `pages` must not be more than `logins`, and 0.7 is more than 0.6 (pages are shed before logins)",
+        ),
+        (
+            "[region.a.priorities]\nlogins = 0.8\npages = 0.95",
+            "f.toml:6:9: `pages` must not be more than `logins`, and 0.95 is more than 0.8 (pages are shed before logins)",
+        ),
+        (
+            "[region.a.priorities]\npage = 0.5\nsession_cookie = \"a b\"",
+            "f.toml:5:1: unknown key `page` in [region.a.priorities] (did you mean `pages`?)\nf.toml:6:18: \"a b\" is not the name of a cookie (write the platform's session cookie, as in \"sessionid\")",
+        ),
+        (
             "[region.a.upstream]\ntls = true",
             "f.toml:5:7: `tls` needs `server_name` (write the name that the backends' certificates hold; without one nobody would be checked)",
         ),
