@@ -55,12 +55,7 @@ mod tests {
         let text = Inside { school, expires }.encode(&keys(1));
         assert!(Inside::is_good(&keys(1), &text, here, NOW));
         assert!(Inside::is_good(&keys(1), &text, here, expires));
-        assert!(!Inside::is_good(
-            &keys(1),
-            &text,
-            here,
-            Unix(expires.0 + 1)
-        ));
+        assert!(!Inside::is_good(&keys(1), &text, here, Unix(expires.0 + 1)));
         assert!(!Inside::is_good(&keys(1), &text, there, NOW));
         assert!(!Inside::is_good(&keys(2), &text, here, NOW));
         assert!(!Inside::is_good(&keys(1), "", here, NOW));

@@ -86,6 +86,11 @@ impl RequestMatch {
         })
     }
 
+    /// The method.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
     /// The path as it was written, with its trailing `*` if there is one.
     pub fn path(&self) -> &str {
         &self.path

@@ -11,6 +11,7 @@ pub(crate) const PASS: &str = "einlass_pass";
 pub(crate) const CALLED: &str = "einlass_called";
 pub(crate) const STAFF: &str = "einlass_staff";
 pub(crate) const HOME: &str = "einlass_home";
+pub(crate) const INSIDE: &str = "einlass_inside";
 pub(crate) const AWAY: &str = "einlass_away";
 const SEAL: &str = "einlass_seal_";
 const OURS: &str = "einlass_";
@@ -113,6 +114,10 @@ impl Baker {
 
     pub(crate) fn away(self, value: &str, lifetime: Duration) -> String {
         self.set(AWAY.to_owned(), value.to_owned(), "/", lifetime)
+    }
+
+    pub(crate) fn inside(self, value: &str, lifetime: Duration) -> String {
+        self.set(INSIDE.to_owned(), value.to_owned(), "/", lifetime)
     }
 
     /// The sealed login in as many cookies as it takes, and the deletion of chunks left over from

@@ -12,6 +12,7 @@ use http::{Response, StatusCode};
 use pingora_core::apps::http_app::ServeHttp;
 use pingora_core::protocols::http::ServerSession;
 
+use crate::backends::Rank;
 use crate::edge::EdgeCounters;
 use crate::metrics::Metrics;
 use crate::site::Site;
@@ -82,11 +83,17 @@ impl Desk {
             let capacity = gauges
                 .capacity
                 .map_or_else(|| "–".to_owned(), |c| format!("{c:.1}/s"));
+            let shed = match &pool.priorities {
+                Some(_) => Rank::ALL
+                    .map(|rank| self.metrics.shed_so_far(&pool.name, rank).to_string())
+                    .join(" / "),
+                None => "–".to_owned(),
+            };
             let state = if pool.room.is_down() { "down" } else { "up" };
             // Pool names are made of letters, digits, '-', '_', '.', '/' and ':': safe in HTML.
             let _ = write!(
                 rows,
-                "<tr><th scope=row>{}<td>{}<td>{}<td>{}<td>{} / {}<td>{capacity}<td>{state}",
+                "<tr><th scope=row>{}<td>{}<td>{}<td>{}<td>{} / {}<td>{capacity}<td>{shed}<td>{state}",
                 pool.name,
                 gauges.waiting,
                 gauges.buffered,
@@ -102,7 +109,7 @@ impl Desk {
              <style>:root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui;margin:2rem}}\
              td,th{{padding:.3rem 1rem;text-align:right;border-bottom:1px solid #8888}}\
              th[scope=row]{{text-align:left}}</style><h1>Rooms</h1><table><thead><tr><th>room\
-             <th>waiting<th>buffered<th>backends<th>in flight / cap<th>capacity<th>pool</thead>\
+             <th>waiting<th>buffered<th>backends<th>in flight / cap<th>capacity<th>shed: pages / logins / sessions<th>pool</thead>\
              {rows}</table><h1>Backends</h1><table><thead><tr><th>room<th>backend<th>state\
              <th>in flight / bound<th>unfinished<th>last request<th>login<th>ejections</thead>{backends}</table><p><a href=/metrics>metrics</a>"
         )

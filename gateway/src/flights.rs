@@ -37,15 +37,14 @@ struct Table {
     landed: VecDeque<(Instant, Key)>,
 }
 
-/// How a login ended, with the pass that goes with it.
+/// How a login ended, with the pass or all the cookies that go with it.
 #[derive(Clone)]
 pub(crate) enum Landed {
     Answered {
         header: Box<ResponseHeader>,
         body: Bytes,
-        pass: String,
-        /// The cookie that leads the session to another region's backends, or no longer does.
-        lead: Option<String>,
+        /// That go with it.
+        cookies: Vec<String>,
     },
     Lost {
         pass: String,

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora_core::{Error, Result};
 use pingora_proxy::Session;
 
-use crate::backends::Stay;
+use crate::backends::{Rank, Stay};
 use crate::clock::wall;
 use crate::cookies::{self, Jar};
 use crate::flights::{Board, Flight, Landed};
@@ -188,6 +188,9 @@ impl Gateway {
     async fn join(&self, request: &Request, jar: &Jar) -> Option<Held> {
         let seat = &request.seat;
         let line = self.line(request, jar);
+        if seat.pool.backends.sheds(Rank::Login) {
+            self.metrics.shed(&seat.pool.name, Rank::Login);
+        }
         let (turn, epoch) = seat.pool.room.join(line).await?;
         let ticket = Ticket {
             room: seat.pool.room.key,
@@ -327,19 +330,21 @@ impl Gateway {
             self.metrics.login_class(&pool.name, class);
         }
         let pass = self.fresh_pass(request);
-        let lead = self.lead(request, jar, away.as_ref());
         match answer {
             Ok(answer) => {
+                let mut cookies = vec![pass];
+                cookies.extend(self.lead(request, jar, away.as_ref()));
+                if class == Some(Class::Worked) {
+                    cookies.extend(self.mark(request));
+                }
                 if let (Some(flight), None) = (flight, &answer.rest) {
                     flight.land(Landed::Answered {
                         header: Box::new(answer.header.clone()),
                         body: answer.body.clone(),
-                        pass: pass.clone(),
-                        lead: lead.clone(),
+                        cookies: cookies.clone(),
                     });
                 }
-                let mut cookies = settle(request, jar, pass);
-                cookies.extend(lead);
+                cookies.extend(leave_place(request, jar));
                 relay(session, answer, cookies).await
             }
             Err(Failure::Unreachable) => {
@@ -398,7 +403,8 @@ impl Gateway {
         held
     }
 
-    fn pass(&self, request: &Request, jar: &Jar) -> Option<Pass> {
+    /// The pass of a request, if it is good here.
+    pub(crate) fn pass(&self, request: &Request, jar: &Jar) -> Option<Pass> {
         let text = jar.find(cookies::PASS)?;
         let seat = &request.seat;
         Pass::decode(&self.keys, text, seat.pool.room.key, seat.key, wall())
@@ -429,13 +435,11 @@ enum Going {
     Refused(Refusal),
 }
 
-/// The cookies of whoever has been let in: a pass, and the place is given up.
-fn settle(request: &Request, jar: &Jar, pass: String) -> Vec<String> {
+/// Whoever has been let in gives up the place.
+fn leave_place(request: &Request, jar: &Jar) -> Vec<String> {
     let had_place = jar.find(cookies::TICKET).is_some();
     let gone = had_place.then(|| request.baker().delete_place(jar));
-    std::iter::once(pass)
-        .chain(gone.into_iter().flatten())
-        .collect()
+    gone.unwrap_or_default()
 }
 
 /// Tells how a login ended.
@@ -449,16 +453,14 @@ async fn along(
         Landed::Answered {
             header,
             body,
-            pass,
-            lead,
+            mut cookies,
         } => {
             let answer = Answer {
                 header: *header,
                 body,
                 rest: None,
             };
-            let mut cookies = settle(request, jar, pass);
-            cookies.extend(lead);
+            cookies.extend(leave_place(request, jar));
             relay(session, answer, cookies).await
         }
         // The place is kept, without the login: nobody can say whether it took place, and it is not

@@ -62,8 +62,9 @@ impl BackgroundService for Keeper {
             for pool in &self.site.pools {
                 pool.backends.tick();
                 checker.begin(pool);
-                let (down, limit) = (pool.backends.down(), pool.backends.limit());
-                pool.room.tick(down, limit, count.is_multiple_of(PUBLISH));
+                let down = pool.backends.down();
+                let logins = pool.backends.room_for_logins(pool.room.in_flight());
+                pool.room.tick(down, logins, count.is_multiple_of(PUBLISH));
             }
             overflow::step(&self.site.outlets);
             if count.is_multiple_of(SECOND.into()) {

@@ -21,6 +21,7 @@ mod login;
 mod metrics;
 mod overflow;
 mod pages;
+mod priority;
 mod proxy;
 mod random;
 mod respond;

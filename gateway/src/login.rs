@@ -13,7 +13,7 @@ use pingora_core::protocols::http::client::HttpSession;
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::backends::{Busy, Home, Kind, Stay};
+use crate::backends::{Busy, Home, Kind, Rank, Stay};
 use crate::fault::Fault;
 use crate::room::Slot;
 use crate::site::Pool;
@@ -168,7 +168,8 @@ async fn watched<T>(slot: &mut Slot, answer: impl Future<Output = T>) -> T {
 /// the request is under way, and then nobody could say whether the login was sent.
 async fn connect(connector: &Connector, pool: &Pool, home: Home) -> Option<(HttpSession, Busy)> {
     let mut tried: Vec<SocketAddr> = Vec::new();
-    while let Some(mut backend) = pool.backends.place(Kind::Login, home, &tried).await {
+    let rank = || Rank::Login;
+    while let Ok(mut backend) = pool.backends.place(Kind::Login, rank, home, &tried).await {
         let peer = pool.backends.peer_alone(backend.address);
         match connector.get_http_session(&peer).await {
             Ok((session, _)) => {

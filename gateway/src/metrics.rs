@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::backends::State;
+use crate::backends::{Rank, State};
 use crate::edge::EdgeCounters;
 use crate::login::{Answer, Failure, Lost};
 use crate::site::Site;
@@ -55,6 +55,12 @@ struct PoolOutcome {
     outcome: Outcome,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolRank {
+    pool: String,
+    rank: Rank,
+}
+
 /// What a backend made of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 enum LoginAnswer {
@@ -93,6 +99,7 @@ pub(crate) struct Metrics {
     lookups_failed: Family<Pool, Counter>,
     requests: Family<Pool, Counter>,
     failures: Family<Pool, Counter>,
+    shed: Family<PoolRank, Counter>,
     polls: Family<Pool, Counter>,
     turns: Family<PoolOutcome, Counter>,
     logins: Family<PoolAnswer, Counter>,
@@ -263,6 +270,10 @@ impl Metrics {
             ),
             requests: register!("requests", "Requests of a pool's schools"),
             failures: register!("request_failures", "Requests that ended in an error"),
+            shed: register!(
+                "shed_requests",
+                "Pages not shown, and logins that took a turn, because others go first"
+            ),
             polls: register!("polls", "Polls of the turn"),
             turns: register!("turns", "Logins that took a turn"),
             logins: register!("logins", "Logins performed, by the backend's answer"),
@@ -303,6 +314,18 @@ impl Metrics {
         if failed {
             self.failures.get_or_create(&label).inc();
         }
+    }
+
+    /// A request was shed, or a login had to take a turn, because others go first.
+    pub(crate) fn shed(&self, pool: &str, rank: Rank) {
+        let pool = pool.to_owned();
+        self.shed.get_or_create(&PoolRank { pool, rank }).inc();
+    }
+
+    /// How many that were of this rank.
+    pub(crate) fn shed_so_far(&self, pool: &str, rank: Rank) -> u64 {
+        let pool = pool.to_owned();
+        self.shed.get_or_create(&PoolRank { pool, rank }).get()
     }
 
     pub(crate) fn poll(&self, pool: &str) {

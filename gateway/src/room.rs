@@ -330,6 +330,11 @@ impl LiveRoom {
         }
     }
 
+    /// Logins in flight.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.lock().in_flight().0
+    }
+
     /// What other rooms see of this one.
     pub(crate) fn as_host(&self) -> Host {
         self.lock().as_host(self.clock.now())

@@ -10,7 +10,7 @@ use einlass_admission::{
     ledger::MemberId,
     state::{RoomState, State},
 };
-use einlass_config::{Admission, Affinity, Config, Gate, HostTable, Mode, Platform};
+use einlass_config::{Admission, Affinity, Config, Gate, HostTable, Mode, Platform, Priorities};
 
 use crate::backends::{Backends, UpstreamError};
 use crate::clock::Clock;
@@ -27,6 +27,7 @@ pub(crate) struct Pool {
     pub(crate) gate: Gate,
     pub(crate) platform: Platform,
     pub(crate) affinity: Affinity,
+    pub(crate) priorities: Option<Priorities>,
     pub(crate) limits: Limits,
 }
 
@@ -142,6 +143,7 @@ impl Site {
                 gate: pool.gate,
                 platform: pool.platform,
                 affinity: pool.affinity,
+                priorities: pool.priorities,
                 name: pool.name,
             });
             for ((key, weight, host), (school, staff)) in schools.into_iter().zip(index) {

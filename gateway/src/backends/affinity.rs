@@ -69,7 +69,7 @@ impl Stay {
             Affinity::Cookie(cookie) => {
                 let jar = Jar::of(headers);
                 let named = || jar.all(HOME).find_map(|value| open_home(keys, room, value));
-                let home = has_session(headers, cookie).then(named).flatten();
+                let home = has_cookie(headers, cookie).then(named).flatten();
                 Self {
                     home: home.map_or(Home::Anywhere, Home::Backend),
                     session: Some(Session {
@@ -121,8 +121,8 @@ fn begins_session(headers: &HeaderMap, name: &str) -> bool {
     })
 }
 
-/// Whether a request belongs to a session: it carries a cookie of that name.
-fn has_session(headers: &HeaderMap, name: &str) -> bool {
+/// Whether a request carries a cookie of that name.
+pub(crate) fn has_cookie(headers: &HeaderMap, name: &str) -> bool {
     let fields = headers.get_all(COOKIE).into_iter();
     fields
         .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
@@ -205,7 +205,7 @@ mod tests {
         );
         assert!(begins_session(&headers, "sessionid"));
         headers.append(COOKIE, HeaderValue::from_static("a=1; sessionid=abc"));
-        assert!(has_session(&headers, "sessionid"));
-        assert!(!has_session(&headers, "session"));
+        assert!(has_cookie(&headers, "sessionid"));
+        assert!(!has_cookie(&headers, "session"));
     }
 }

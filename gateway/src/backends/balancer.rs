@@ -13,6 +13,7 @@ use super::affinity::{self, Home};
 use super::budget::Budget;
 use super::ewma::PeakEwma;
 use super::member::{Id, Member};
+use super::priority::{Parts, Rank};
 use super::{Kind, State};
 
 /// At most this share of a pool is ejected.
@@ -27,6 +28,8 @@ const FADE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub(super) struct Balancer {
     rules: Balancing,
+    /// What of a backend's bound each rank may fill; without it, everybody all.
+    parts: Option<Parts>,
     pub(super) budget: Budget,
     members: Vec<Member>,
     next_id: Id,
@@ -51,6 +54,7 @@ pub(super) struct Site {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wish<'a> {
     pub(super) kind: Kind,
+    pub(super) rank: Rank,
     pub(super) home: Home,
     /// Backends that could not be reached for it.
     pub(super) tried: &'a [SocketAddr],
@@ -100,6 +104,7 @@ impl Balancer {
         Self {
             budget: Budget::new(rules.retry_budget),
             rules,
+            parts: None,
             members: Vec::new(),
             next_id: 0,
             dice: seed,
@@ -108,6 +113,11 @@ impl Balancer {
             reads: PeakEwma::new(FADE),
             events: Vec::new(),
         }
+    }
+
+    pub(super) fn with_parts(mut self, parts: Option<Parts>) -> Self {
+        self.parts = parts;
+        self
     }
 
     /// From now on these are the pool's backends. Known ones stay as they are, others are let go
@@ -163,19 +173,22 @@ impl Balancer {
 
     fn index(&mut self, now: Duration, wish: Wish<'_>) -> Option<usize> {
         let rules = self.rules;
+        let parts = self.parts;
+        let most = |bound| parts.map_or(bound, |parts| parts.most(wish.rank, bound));
         let untried = |m: &Member| !wish.tried.contains(&m.address);
         if let Home::Backend(home) = wish.home {
             // A session is not sent away because its backend starts slowly, or is drained; and to one
             // that has been restarted it comes a second time.
             let there = |m: &Member| m.address == home && (untried(m) || m.drains()) && m.usable();
             if let Some(index) = self.members.iter().position(there) {
-                let room = self.members[index].in_flight < rules.max_in_flight;
+                let room = self.members[index].in_flight < most(rules.max_in_flight);
                 return room.then_some(index);
             }
         }
         if let Home::Hash(hash) = wish.home {
             let fits = |m: &Member| {
-                m.open() && m.in_flight < m.limit(now, &rules) || m.wants_trial(now, wish.kind)
+                m.open() && m.in_flight < most(m.limit(now, &rules))
+                    || m.wants_trial(now, wish.kind)
             };
             let height = |m: &Member| affinity::rendezvous(hash, m.address, m.weight);
             let all = self.members.iter().enumerate();
@@ -190,7 +203,7 @@ impl Balancer {
         if let Some(index) = self.members.iter().position(trial) {
             return Some(index);
         }
-        let fits = |m: &Member| untried(m) && m.open() && m.in_flight < m.limit(now, &rules);
+        let fits = |m: &Member| untried(m) && m.open() && m.in_flight < most(m.limit(now, &rules));
         let mean = match wish.kind {
             Kind::Login => &self.logins,
             Kind::Read | Kind::Write => &self.reads,
@@ -210,7 +223,7 @@ impl Balancer {
             };
         }
         // Better an ejected backend than none, but not one that does not answer at all.
-        let last = |m: &Member| untried(m) && m.at_all() && m.in_flight < rules.max_in_flight;
+        let last = |m: &Member| untried(m) && m.at_all() && m.in_flight < most(rules.max_in_flight);
         let (one, _) = self.draw_two(last)?;
         Some(one)
     }
@@ -337,18 +350,28 @@ impl Balancer {
 
     /// Requests that all of them together may owe an answer now: little while they start slowly.
     pub(super) fn limit(&self, now: Duration) -> u32 {
-        let sum = |fits: &dyn Fn(&Member) -> bool, of: &dyn Fn(&Member) -> u32| {
-            let members = self.members.iter().filter(|m| fits(m));
-            members.fold(0_u32, |sum, m| sum.saturating_add(of(m)))
-        };
-        if self.members.iter().any(Member::open) {
-            sum(&|m| m.open() || m.is_ejected() && m.at_all(), &|m| {
-                m.limit(now, &self.rules)
-            })
-        } else {
+        self.sum(now, |_, bound| bound)
+    }
+
+    /// How many requests of a rank still find a place, if not everybody may have all there is.
+    pub(super) fn places(&self, now: Duration, rank: Rank) -> Option<u32> {
+        let parts = self.parts?;
+        let left = |m: &Member, bound| parts.most(rank, bound).saturating_sub(m.in_flight);
+        Some(self.sum(now, left))
+    }
+
+    /// Adds up what a member and its bound come to, over those that are used now.
+    fn sum(&self, now: Duration, of: impl Fn(&Member, u32) -> u32) -> u32 {
+        let open = self.members.iter().any(Member::open);
+        let bounds = self.members.iter().filter_map(|m| match open {
+            true if m.open() || m.is_ejected() && m.at_all() => {
+                Some((m, m.limit(now, &self.rules)))
+            }
+            true => None,
             // Those that are used for want of better ones.
-            sum(&Member::at_all, &|_| self.rules.max_in_flight)
-        }
+            false => m.at_all().then_some((m, self.rules.max_in_flight)),
+        });
+        bounds.fold(0, |sum, (m, bound)| sum.saturating_add(of(m, bound)))
     }
 
     /// Backends that belong to the pool.

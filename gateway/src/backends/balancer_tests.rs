@@ -35,6 +35,7 @@ fn at(seconds: f64) -> Duration {
 fn login(tried: &[SocketAddr]) -> Wish<'_> {
     Wish {
         kind: Kind::Login,
+        rank: Rank::Login,
         home: Home::Anywhere,
         tried,
     }
@@ -209,6 +210,7 @@ fn one_login_decides_whether_an_ejected_backend_comes_back() {
     // Pages do not decide.
     let page = Wish {
         kind: Kind::Read,
+        rank: Rank::Page,
         home: Home::Anywhere,
         tried: &[],
     };
@@ -316,6 +318,7 @@ fn a_school_has_a_backend_and_another_one_while_that_is_full() {
     balancer.set(&[site(0), site(1), site(2)]);
     let wish = Wish {
         kind: Kind::Login,
+        rank: Rank::Login,
         home: Home::Hash(42),
         tried: &[],
     };
@@ -371,7 +374,7 @@ proptest! {
             match one {
                 Move::Send(is_login) => {
                     let kind = if is_login { Kind::Login } else { Kind::Read };
-                    match balancer.choose(now, Wish { kind, home: Home::Anywhere, tried: &[] }) {
+                    match balancer.choose(now, Wish { kind, rank: Rank::Page, home: Home::Anywhere, tried: &[] }) {
                         Choice::At(id, to) => sent.push((id, to)),
                         Choice::Full => prop_assert!(!sent.is_empty()),
                         Choice::Nobody => prop_assert!(balancer.down()),

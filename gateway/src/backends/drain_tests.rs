@@ -5,6 +5,7 @@ use super::*;
 fn of_a_session(home: usize) -> Wish<'static> {
     Wish {
         kind: Kind::Write,
+        rank: Rank::Session,
         home: Home::Backend(address(home)),
         tried: &[],
     }

@@ -13,14 +13,15 @@ mod ewma;
 mod member;
 mod names;
 mod peer;
+mod placing;
+mod priority;
 mod ramp;
 mod signals;
 mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use einlass_config::{Backend, Endpoint, Health, Pool};
 use parking_lot::{Mutex, MutexGuard};
@@ -29,19 +30,19 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::random;
-use balancer::{Balancer, Choice, Wish};
+use balancer::Balancer;
 use member::Id;
 use peer::Peers;
+use priority::Parts;
 
-pub(crate) use affinity::{Home, Stay};
+pub(crate) use affinity::{Home, Stay, has_cookie};
 pub(crate) use balancer::Gauge;
 pub(crate) use busy::Busy;
 pub(crate) use check::Checker;
 pub(crate) use names::follow;
+pub(crate) use placing::Unplaced;
+pub(crate) use priority::Rank;
 pub use tls::UpstreamError;
-
-/// While all are at their bound, it is looked so often whether one has grown.
-const AGAIN: Duration = Duration::from_millis(25);
 
 /// What kind of request it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +97,8 @@ impl State {
 /// All backends of a pool.
 pub(crate) struct Backends {
     shared: Arc<Shared>,
+    /// Not everybody is treated alike.
+    ranked: bool,
     peers: Peers,
     /// As the operator has written them, and for each name the addresses found last.
     written: Vec<Backend>,
@@ -114,11 +117,15 @@ struct Shared {
     balancer: Mutex<Balancer>,
     /// A place has become free.
     freed: Notify,
+    /// Of those who do not go first, so many wait for one.
+    in_line: AtomicU32,
 }
 
 impl Backends {
     pub(crate) fn new(clock: Clock, pool: &Pool) -> Result<Self, UpstreamError> {
-        let mut balancer = Balancer::new(pool.balancing, u64::from_be_bytes(random::bytes()));
+        let parts = pool.priorities.as_ref().map(Parts::of);
+        let seed = u64::from_be_bytes(random::bytes());
+        let mut balancer = Balancer::new(pool.balancing, seed).with_parts(parts);
         let found = vec![Vec::new(); pool.backends.len()];
         balancer.set(&names::sites(&pool.backends, &found));
         Ok(Self {
@@ -127,7 +134,9 @@ impl Backends {
                 clock,
                 balancer: Mutex::new(balancer),
                 freed: Notify::new(),
+                in_line: AtomicU32::new(0),
             }),
+            ranked: parts.is_some(),
             peers: Peers::new(pool)?,
             written: pool.backends.clone(),
             found: Mutex::new(found),
@@ -139,42 +148,6 @@ impl Backends {
                 .first()
                 .map_or_else(String::new, |school| school.host.to_string()),
         })
-    }
-
-    /// A backend for a request, of those not `tried` yet. If all are at their bound, one is waited
-    /// for, as long as a connection might take; one that is being restarted is waited for by its
-    /// sessions, for some seconds. `None`: there is none.
-    pub(crate) async fn place(
-        &self,
-        kind: Kind,
-        home: Home,
-        mut tried: &[SocketAddr],
-    ) -> Option<Busy> {
-        if tried.is_empty() {
-            self.shared.lock().budget.earn();
-        }
-        let patience = self.peers.connect_timeout();
-        let mut waited_since = self.shared.clock.now();
-        loop {
-            let freed = self.shared.freed.notified();
-            let now = self.shared.clock.now();
-            let choice = self.shared.lock().choose(now, Wish { kind, home, tried });
-            match choice {
-                Choice::At(id, address) => {
-                    return Some(Busy::new(&self.shared, id, address, kind));
-                }
-                Choice::Nobody => return None,
-                Choice::Full if now.saturating_sub(waited_since) >= patience => return None,
-                Choice::Full => {}
-                // That has an end of its own. Whoever has waited for it may try it again, also when
-                // it has taken up its work in the meantime.
-                Choice::Away => {
-                    waited_since = now;
-                    tried = &[];
-                }
-            }
-            let _ = tokio::time::timeout(AGAIN, freed).await;
-        }
     }
 
     /// Whether there may be a second try, which then counts as made.
@@ -204,6 +177,24 @@ impl Backends {
     pub(crate) fn limit(&self) -> u32 {
         let now = self.shared.clock.now();
         self.shared.lock().limit(now)
+    }
+
+    /// Logins that may be in flight when so many are: all that the backends may owe an answer, or
+    /// where sessions go first, what those leave.
+    pub(crate) fn room_for_logins(&self, in_flight: u32) -> u32 {
+        let now = self.shared.clock.now();
+        let balancer = self.shared.lock();
+        let left = balancer.places(now, Rank::Login);
+        left.map_or_else(
+            || balancer.limit(now),
+            |left| left.saturating_add(in_flight),
+        )
+    }
+
+    /// Whether what is left is for others than this rank.
+    pub(crate) fn sheds(&self, rank: Rank) -> bool {
+        let now = self.shared.clock.now();
+        self.shared.lock().places(now, rank) == Some(0)
     }
 
     /// How many there are.
@@ -296,7 +287,3 @@ impl Shared {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "place_tests.rs"]
-mod tests;

@@ -5,7 +5,7 @@ use pingora_core::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, Session};
 
 use super::Context;
-use crate::pages::{Language, Message};
+use crate::pages::{BusyPage, Language, Message};
 
 pub(super) async fn answer(session: &mut Session, error: &Error, context: &Context) -> FailToProxy {
     let gone = FailToProxy {
@@ -22,6 +22,16 @@ pub(super) async fn answer(session: &mut Session, error: &Error, context: &Conte
     );
     if from_browser && closed {
         return gone;
+    }
+    if let (Some(rank), Some(request)) = (context.shed, &context.request) {
+        let safe = session.req_header().method.is_safe();
+        let login = request.login_page();
+        let page = BusyPage::reply(rank, request.language, safe, &login);
+        let sent = page.send(session).await;
+        return FailToProxy {
+            error_code: if sent.is_ok() { 503 } else { 0 },
+            can_reuse_downstream: sent.is_ok(),
+        };
     }
     let language = context
         .request

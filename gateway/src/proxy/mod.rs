@@ -18,7 +18,7 @@ use pingora_core::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use crate::backends::{Busy, Stay};
+use crate::backends::{Busy, Rank, Stay};
 use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::site::Site;
@@ -43,6 +43,8 @@ pub(crate) struct Context {
     busy: Option<Busy>,
     tried: Vec<SocketAddr>,
     stay: Option<Stay>,
+    /// It got no backend, because others go first.
+    shed: Option<Rank>,
 }
 
 #[async_trait]
@@ -163,8 +165,8 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, _: &mut Session, error: Option<&Error>, context: &mut Context) {
         if let Some(request) = &context.request {
-            self.metrics
-                .request(&request.seat.pool.name, error.is_some());
+            let failed = error.is_some() && context.shed.is_none();
+            self.metrics.request(&request.seat.pool.name, failed);
         }
     }
 }

@@ -7,7 +7,7 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::{Context, Gateway};
-use crate::backends::{Busy, Kind, Stay};
+use crate::backends::{Busy, Kind, Stay, Unplaced};
 
 /// A backend for the request, of those not tried yet.
 pub(super) async fn peer(
@@ -31,12 +31,23 @@ pub(super) async fn peer(
     let stay = context
         .stay
         .get_or_insert_with(|| Stay::of(&gateway.keys, pool, request, headers));
-    let Some(busy) = backends.place(kind, stay.home, &context.tried).await else {
-        return Error::e_explain(ErrorType::ConnectError, "no backend is left to try");
-    };
-    let peer = backends.peer(busy.address);
-    context.busy = Some(busy);
-    Ok(Box::new(peer))
+    let rank = || gateway.rank(session, request);
+    let placed = backends.place(kind, rank, stay.home, &context.tried).await;
+    match placed {
+        Ok(busy) => {
+            let peer = backends.peer(busy.address);
+            context.busy = Some(busy);
+            Ok(Box::new(peer))
+        }
+        Err(Unplaced::Nobody) => {
+            Error::e_explain(ErrorType::ConnectError, "no backend is left to try")
+        }
+        Err(Unplaced::Shed(rank)) => {
+            gateway.metrics.shed(&pool.name, rank);
+            context.shed = Some(rank);
+            Error::e_explain(ErrorType::ConnectError, "others go first")
+        }
+    }
 }
 
 pub(super) fn connected(context: &mut Context) {
