@@ -4,6 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[path = "rank_tests.rs"]
+mod rank;
+
 #[path = "drain_tests.rs"]
 mod drain;
 

@@ -25,6 +25,11 @@ impl Backend {
 
     /// Answers nothing until it is opened.
     pub async fn holding(answer: &'static [u8]) -> Self {
+        Self::holding_below("", answer).await
+    }
+
+    /// The same for paths that begin so; everything else is answered at once.
+    pub async fn holding_below(path: &'static str, answer: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let backend = Self {
             address: listener.local_addr().unwrap(),
@@ -35,7 +40,8 @@ impl Backend {
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, answer, Arc::clone(&seen), open.clone()));
+                let serve = serve(stream, path, answer, Arc::clone(&seen), open.clone());
+                tokio::spawn(serve);
             }
         });
         backend
@@ -63,6 +69,7 @@ impl Backend {
 
 async fn serve(
     mut stream: TcpStream,
+    held: &'static str,
     answer: &'static [u8],
     seen: Arc<Mutex<Vec<String>>>,
     mut open: watch::Receiver<bool>,
@@ -88,7 +95,8 @@ async fn serve(
             continue;
         }
         seen.lock().unwrap().push(text.to_lowercase());
-        if open.wait_for(|open| *open).await.is_err() {
+        let target = head.split(' ').nth(1).unwrap_or_default();
+        if target.starts_with(held) && open.wait_for(|open| *open).await.is_err() {
             return;
         }
         if answer.is_empty() {
