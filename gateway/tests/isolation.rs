@@ -9,10 +9,9 @@ mod redis_server;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::hole::Hole;
 use common::steady::Steady;
 use common::{Browser, Setup, eventually, platform};
-use einlass_benches::platform::HashCost;
+use einlass_benches::platform::{HashCost, Hole};
 use einlass_benches::rush::{Live, Plan, School, run};
 use hyper::StatusCode;
 use redis_server::RedisServer;
@@ -126,7 +125,9 @@ async fn a_region_that_answers_no_login_is_noticed_by_its_own_pupils_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_swallows_everything_is_no_reason_to_hang() {
     let north = platform(1, 2, HashCost::QUICK).await;
-    let hole = Hole::before(north.backends()[0]).await;
+    let hole = Hole::at("127.0.0.1:0".parse().unwrap(), north.backends()[0])
+        .await
+        .unwrap();
     let gateway = Setup::default()
         .region(
             "north",

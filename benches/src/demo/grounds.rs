@@ -7,7 +7,7 @@ use std::time::Duration;
 use einlass_config::{Config, Mistakes, Pool, load_str};
 
 use super::DemoError;
-use crate::platform::{HashCost, Platform, PlatformOptions};
+use crate::platform::{HashCost, Hole, Platform, PlatformOptions};
 use crate::rush::School;
 
 /// What a school's own old server needs for a login, compared with a region's.
@@ -41,6 +41,8 @@ pub(super) struct Site {
     pub(super) slowness: u32,
     /// The platform itself.
     pub(super) platform: Platform,
+    /// What stands before each of its backends, if it was asked for.
+    pub(super) network: Vec<Hole>,
 }
 
 impl Grounds {
@@ -52,21 +54,23 @@ impl Grounds {
         cost: HashCost,
         queue: Option<usize>,
     ) -> Result<Self, DemoError> {
-        Self::start_busy(text, cost, queue, Duration::ZERO).await
+        Self::start_busy(text, cost, queue, Duration::ZERO, false).await
     }
 
-    /// The same, and each login keeps a worker busy for at least so long, most of it asleep.
+    /// The same, and each login keeps a worker busy for at least so long, most of it asleep. With `holes` there is a
+    /// network before every platform that can swallow everything.
     pub(super) async fn start_busy(
         text: &str,
         cost: HashCost,
         queue: Option<usize>,
         least: Duration,
+        holes: bool,
     ) -> Result<Self, DemoError> {
         let (text, moved) = settle(text)?;
         let config = read(&text)?;
         let mut sites = Vec::new();
         for pool in config.pools() {
-            sites.push(Site::start(pool, cost, queue, least).await?);
+            sites.push(Site::start(pool, cost, queue, least, holes).await?);
         }
         let edge = config
             .edge
@@ -90,6 +94,7 @@ impl Site {
         cost: HashCost,
         queue: Option<usize>,
         least: Duration,
+        holes: bool,
     ) -> Result<Self, DemoError> {
         let cap = pool.admission.in_flight.max as usize;
         let workers = cap.saturating_sub(1).max(1);
@@ -99,10 +104,16 @@ impl Site {
         } else {
             OLD_SERVER
         };
+        let seen: Vec<SocketAddr> = pool.addresses().collect();
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let platform = Platform::start(PlatformOptions {
             name: pool.name.clone(),
-            listen: pool.addresses().collect(),
-            control: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            listen: if holes {
+                vec![free; seen.len()]
+            } else {
+                seen.clone()
+            },
+            control: Some(free),
             workers,
             cost: HashCost {
                 passes: cost.passes * slowness,
@@ -113,6 +124,10 @@ impl Site {
             ..PlatformOptions::default()
         })
         .await?;
+        let mut network = Vec::new();
+        for (at, backend) in seen.iter().zip(platform.backends()).filter(|_| holes) {
+            network.push(Hole::at(*at, *backend).await?);
+        }
         let schools = pool
             .schools
             .iter()
@@ -125,6 +140,7 @@ impl Site {
             workers,
             slowness,
             platform,
+            network,
         })
     }
 

@@ -7,6 +7,7 @@
 mod backend;
 mod control;
 mod hashing;
+mod hole;
 mod pages;
 mod record;
 mod sessions;
@@ -24,6 +25,7 @@ use argon2::password_hash;
 use tokio::sync::Semaphore;
 
 pub use hashing::HashCost;
+pub use hole::Hole;
 pub use record::{BUCKET_MILLIS, LoginRecord, Outcome, Snapshot, Totals};
 
 use backend::Backend;

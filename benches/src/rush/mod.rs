@@ -10,6 +10,7 @@ mod evaluate;
 mod form;
 mod jar;
 mod live;
+mod newcomer;
 mod order;
 mod plan;
 mod print;
@@ -34,6 +35,7 @@ use tokio::time::sleep_until;
 
 pub use curve::Shape;
 pub use live::Live;
+pub use newcomer::shown_the_page;
 pub use plan::{Connections, Patience, Plan, RushError};
 pub use report::{EtaQuality, Fairness, Report, SchoolReport, Waits};
 pub use schools::{School, from_csv, generated};

@@ -39,6 +39,8 @@ pub(super) struct Pupil {
     typed: Typed,
     /// When the request was sent that got this pupil let in.
     let_in_sent: Option<Micros>,
+    /// When the login was sent that the platform was given and did not answer.
+    lost_sent: Option<Micros>,
 }
 
 /// What is remembered of a place.
@@ -95,6 +97,7 @@ impl Pupil {
             submitted: false,
             typed: Typed::Nothing,
             let_in_sent: None,
+            lost_sent: None,
         }
     }
 
@@ -251,6 +254,11 @@ impl Pupil {
                     }
                 }
             }
+            504 => {
+                // Whoever had been let in by then is not somebody who comes later.
+                self.lost_sent.get_or_insert(self.world.micros(answer.sent));
+                Err(Trouble::Status(504))
+            }
             status => Err(Trouble::Status(status)),
         }
     }
@@ -263,9 +271,8 @@ impl Pupil {
         if self.place.is_none() {
             count(&self.world.plan.live.answered);
         }
-        let sent = self
-            .place
-            .map_or_else(|| self.world.micros(answer.sent), |place| place.join_sent);
+        let first = self.place.map(|place| place.join_sent).or(self.lost_sent);
+        let sent = first.unwrap_or_else(|| self.world.micros(answer.sent));
         self.let_in_sent = Some(sent);
         self.world.doors[usize::from(self.school)].let_in(sent);
         self.story.path = if self.place.is_some() {

@@ -31,7 +31,7 @@ pub(super) struct Story {
     /// From the first submit's intended time to being in.
     pub(super) wait: Option<f32>,
     pub(super) in_at: Option<f32>,
-    /// When the waiting page was first seen.
+    /// When the waiting page was first asked for.
     pub(super) wait_from: Option<f32>,
     /// When the turn had come.
     pub(super) ready_at: Option<f32>,

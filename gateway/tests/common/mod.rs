@@ -11,7 +11,6 @@
 )]
 
 pub mod backend;
-pub mod hole;
 pub mod judge;
 pub mod steady;
 

@@ -1,41 +1,65 @@
 //! A network that can swallow everything: connections stand, and nothing comes back.
 
+use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
-/// Stands before a backend.
+/// Between two connections that could not be accepted.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Stands before a backend until it is dropped.
 pub struct Hole {
+    /// Where it listens.
     pub address: SocketAddr,
     open: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
 }
 
 impl Hole {
-    /// Lets everything through, for now.
-    pub async fn before(backend: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let hole = Self {
-            address: listener.local_addr().unwrap(),
-            open: watch::Sender::new(true),
-        };
-        let open = hole.open.subscribe();
-        tokio::spawn(async move {
+    /// Lets everything through, for now. Port 0 takes a free one.
+    pub async fn at(address: SocketAddr, backend: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let open = watch::Sender::new(true);
+        let address = listener.local_addr()?;
+        let watched = open.subscribe();
+        let accepting = tokio::spawn(async move {
             loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(pass(stream, backend, open.clone()));
+                match listener.accept().await {
+                    Ok((stream, _)) => {
+                        tokio::spawn(pass(stream, backend, watched.clone()));
+                    }
+                    // Out of descriptors, or the other side was gone at once.
+                    Err(_) => sleep(PAUSE).await,
+                }
             }
         });
-        hole
+        Ok(Self {
+            address,
+            open,
+            accepting,
+        })
     }
 
+    /// From now on nothing passes, and every connection stands.
     pub fn swallow(&self) {
         self.open.send_replace(false);
     }
 
+    /// Everything passes again, also what has come meanwhile.
     pub fn open(&self) {
         self.open.send_replace(true);
+    }
+}
+
+impl Drop for Hole {
+    fn drop(&mut self) {
+        self.accepting.abort();
     }
 }
 
