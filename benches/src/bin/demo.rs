@@ -25,7 +25,7 @@ enum Command {
     Compare(Document),
     /// Small and large schools behind one gateway: do they wait equally long? Takes about four minutes
     Fairness(Document),
-    /// One region in trouble: does another one notice? Takes about five minutes
+    /// One region in trouble: does another one notice? Takes about six minutes
     Isolation(Document),
     /// Fifty thousand wait at once: what does each cost the gateway? Takes about two minutes
     Memory(Document),

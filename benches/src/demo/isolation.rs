@@ -38,7 +38,7 @@ const FEW: usize = 8;
 /// A newcomer to the region in trouble, every so often.
 const NEWCOMERS: Duration = Duration::from_millis(250);
 /// So many looks with each trouble, and as many without, by turns; `ROUNDS` in the environment says otherwise.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// After a change nobody looks for so long.
 const SETTLE: Duration = Duration::from_secs(2);
 /// A change of the gateway's state has to show within this time, and a crowd to come.

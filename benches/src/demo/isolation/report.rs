@@ -239,7 +239,8 @@ fn percent(part: f64) -> String {
 const READING: &str = "\
 *p99* and *median* are of the quiet region's logins, from the moment the button was meant to be pressed to being \
 inside. *waiting* and *polls/s* are of the crowd in the other region. The gateway, the platforms and the crowd share \
-this machine; what the crowd costs it is the same in both looks of a row.
+this machine, so what those polls cost it is part of the comparison: how often who waits asks depends on what the room \
+can tell them.
 ";
 
 #[cfg(test)]
