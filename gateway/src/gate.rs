@@ -335,7 +335,7 @@ impl Gateway {
                 let mut cookies = vec![pass];
                 cookies.extend(self.lead(request, jar, away.as_ref()));
                 if class == Some(Class::Worked) {
-                    cookies.extend(self.mark(request));
+                    cookies.extend(self.mark(request, pool));
                 }
                 if let (Some(flight), None) = (flight, &answer.rest) {
                     flight.land(Landed::Answered {

@@ -39,8 +39,8 @@ impl Gateway {
 
     fn is_of_a_session(&self, headers: &HeaderMap, request: &Request) -> bool {
         let jar = Jar::of(headers);
-        let (pool, school, now) = (&request.seat.pool, request.seat.key, wall());
-        let named = pool.priorities.as_ref();
+        let (school, now) = (request.seat.key, wall());
+        let named = request.session_pool().priorities.as_ref();
         let named = named.and_then(|priorities| priorities.session_cookie.as_deref());
         named.is_some_and(|cookie| has_cookie(headers, cookie))
             || jar
@@ -49,9 +49,11 @@ impl Gateway {
             || self.pass(request, &jar).is_some()
     }
 
-    /// The cookie of a browser whose login worked; `None` where everybody is treated alike.
-    pub(crate) fn mark(&self, request: &Request) -> Option<String> {
-        request.seat.pool.priorities.as_ref()?;
+    /// The cookie of a browser whose login worked at this pool; `None` where everybody is treated
+    /// alike, there and at home.
+    pub(crate) fn mark(&self, request: &Request, at: &Pool) -> Option<String> {
+        let home = &request.seat.pool;
+        at.priorities.as_ref().or(home.priorities.as_ref())?;
         let mut expires = wall();
         expires.0 += LIFETIME.as_secs();
         let mark = Inside {
