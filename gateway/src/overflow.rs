@@ -70,8 +70,7 @@ impl Outlet {
             slots.push(slot);
         }
         // Slots for which nobody is left go back as they are dropped.
-        let sent = from.send_away(slots);
-        self.sent.fetch_add(sent, Ordering::Relaxed);
+        from.send_away(slots, &self.sent);
         if needed {
             Help {
                 logins_per_second: f64::from(allowed) * to.logins_per_slot().unwrap_or(0.0),

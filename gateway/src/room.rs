@@ -371,15 +371,14 @@ impl LiveRoom {
         self.lock().buffered()
     }
 
-    /// Gives slots of another room to those who are next here. Returns how many have gone.
-    pub(crate) fn send_away(&self, slots: Vec<Slot>) -> u64 {
+    /// Gives slots of another room to those who are next here, and counts them before they go.
+    pub(crate) fn send_away(&self, slots: Vec<Slot>, sent: &AtomicU64) {
         let first = self.lock().send_away(slots.len());
-        let sent = first.len() as u64;
+        sent.fetch_add(first.len() as u64, Ordering::Relaxed);
         for (waker, slot) in first.into_iter().zip(slots) {
             // A waiter that is gone gives the slot back by dropping it.
             drop(waker.send(Ok(slot)));
         }
-        sent
     }
 
     pub(crate) fn set_help(&self, help: Help) {
