@@ -33,6 +33,8 @@ pub(crate) struct Scene {
     pub(crate) ceiling: Option<f64>,
     /// What other pools do besides, logins per second.
     pub(crate) help: f64,
+    /// Of those who are on the way so many come, as a part of them.
+    pub(crate) shows: f64,
 }
 
 /// The pacer with what surrounds it.
@@ -190,7 +192,7 @@ impl Conductor {
             capacity: self.capacity().map(|c| c * scene.portion + scene.help),
             proven: self.outputs.proven.map(|c| c * scene.portion),
             buffered: scene.buffered,
-            coming: self.arrivals.coming(now) + typing,
+            coming: part(self.arrivals.coming(now), scene.shows) + typing,
             typing,
             lead: self.typing.lead(),
             cap: scene.cap,

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::company::Company;
+use super::crowd::Crowd;
 use super::{Buffered, Gatekeeper, Grant};
 use crate::buffer::WaiterId;
 use crate::conductor::{Scene, part};
@@ -37,15 +38,7 @@ const PAUSED: Duration = Duration::from_millis(400);
 const MOST_EVENTS: usize = 4_096;
 /// Tickets kept for the next exchange; what is more is told by the merge that follows an outage.
 const MOST_TICKETS: usize = 16_384;
-/// How much of what other gateways have called counts for one's own, in seconds of the pace.
-const CALLED_AHEAD: f64 = 2.0;
-/// How fast a cut-off gateway may call the room, as a part of the pace before. More than 1: whoever it
-/// has called comes to another gateway first as often as not, and is told to wait there. Only as it
-/// gets ahead of the others do enough of the browsers that happen to come to it have their turn; its
-/// own buffer ends that. At the pace before, a gateway with a twentieth of the browsers and a twelfth
-/// of the slots used half of them.
-const OWN_PACE: f64 = 1.3;
-/// The least part of a room that a cut-off gateway takes itself for.
+/// The least part of a room's slots that a cut-off gateway reckons with.
 const LEAST_PORTION: f64 = 1.0 / 16.0;
 /// Blocks of used tickets in one merge.
 const MERGE_BLOCKS: usize = 2_000;
@@ -131,6 +124,8 @@ pub(super) struct Fleet<W> {
     portion: f64,
     /// Whether that was ever heard, and for long enough to be true.
     counted: bool,
+    /// The part of the browsers that comes here, and the turns given to them alone.
+    pub(super) crowd: Crowd,
     notice: Notice,
     pacer: bool,
     shares: Shares,
@@ -161,10 +156,6 @@ pub(super) struct Fleet<W> {
     company: Company,
     /// Pupils in the buffers of all gateways, as the pacer last heard.
     buffered: u32,
-    /// The fraction of a turn that is owed to the other gateways' pupils.
-    turns_owed: f64,
-    /// Pupils who may be called over the whole room; less than 0 if others have called more.
-    calls_allowed: f64,
 }
 
 impl<W> Fleet<W> {
@@ -178,6 +169,7 @@ impl<W> Fleet<W> {
             lease_until: Duration::ZERO,
             portion: 1.0,
             counted: false,
+            crowd: Crowd::default(),
             notice: Notice::default(),
             pacer: false,
             shares: Shares::default(),
@@ -199,8 +191,6 @@ impl<W> Fleet<W> {
             restored: None,
             company: Company::default(),
             buffered: 0,
-            turns_owed: 0.0,
-            calls_allowed: 0.0,
         }
     }
 
@@ -275,59 +265,12 @@ impl<W> Fleet<W> {
         reason = "a small non-negative number"
     )]
     pub(super) fn pages_untold(&self) -> u64 {
-        (f64::from(self.events.pages) / self.portion) as u64
+        (f64::from(self.events.pages) / self.crowd.part()) as u64
     }
 
     /// The ledger may not know how far this school is.
     pub(super) fn learn(&mut self, school: SchoolIndex) {
         self.learnt.insert(school);
-    }
-
-    /// A turn is given without the ledger. How many to leave out, so that those who come to other
-    /// gateways meanwhile have their place. None before it is known how many those are: turns left out
-    /// for nobody would have to be called later, one by one, while the backend rests. If there are
-    /// others after all, their tickets tell how far they are.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a small non-negative number"
-    )]
-    pub(super) fn join_alone(&mut self, school: SchoolIndex) -> u64 {
-        self.learn(school);
-        if !self.counted {
-            return 0;
-        }
-        self.turns_owed += 1.0 / self.portion - 1.0;
-        let whole = self.turns_owed.floor();
-        self.turns_owed -= whole;
-        whole as u64
-    }
-
-    /// How many may be called over the whole room within `dt`: not many more than the room was called
-    /// before, however much this gateway would like to have. With a small part of the browsers it
-    /// sees too little to know better, and the others call too.
-    pub(super) fn allow_calls(&mut self, dt: Duration, pace: f64) {
-        let calls = self.calls_allowed + pace * OWN_PACE * dt.as_secs_f64();
-        self.calls_allowed = calls.min(pace.max(1.0));
-    }
-
-    /// How many to call over the whole room so that so many come here.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a small non-negative number"
-    )]
-    pub(super) fn call_for(&mut self, pupils: u64) -> u64 {
-        let wanted = pupils as f64 / self.portion;
-        let calls = wanted.min(self.calls_allowed).max(0.0).floor();
-        self.calls_allowed -= calls;
-        calls as u64
-    }
-
-    /// So many were called by others.
-    fn called_elsewhere(&mut self, pupils: u64, pace: f64) {
-        let least = -CALLED_AHEAD * pace.max(1.0);
-        self.calls_allowed = (self.calls_allowed - pupils as f64).max(least);
     }
 }
 
@@ -354,7 +297,39 @@ impl<W> Gatekeeper<W> {
         self.fleet.as_ref().is_some_and(|f| f.mode != Mode::Frozen)
     }
 
-    /// The part of the room this gateway works for.
+    /// A turn is given without the ledger: how many teeth to leave out for those who come to other
+    /// gateways meanwhile. None before it is known how many those are: turns left out for nobody would
+    /// have to be called later, one by one, while the backend rests. If there are others after all, their
+    /// tickets tell how far they are.
+    pub(super) fn leave_out(&mut self, school: SchoolIndex, cost: u64) -> u64 {
+        let (Some(fleet), Some(line)) =
+            (&mut self.fleet, self.room.schools().get(school.0 as usize))
+        else {
+            return 0;
+        };
+        let served = line.tooth(self.room.serving().0);
+        let last = line.tooth(line.last().0).max(served);
+        fleet.learn(school);
+        if !fleet.counted {
+            return 0;
+        }
+        fleet.crowd.leave_out(school, (served, last), cost)
+    }
+
+    /// The part of the room's browsers that comes to this gateway.
+    pub(super) fn browsers(&self) -> f64 {
+        self.fleet.as_ref().map_or(1.0, |f| f.crowd.part())
+    }
+
+    /// Of those who are on the way to this gateway so many come, as far as it matters for the release.
+    pub(super) fn shows(&self, now: Duration) -> f64 {
+        match &self.fleet {
+            Some(f) if f.conducts_alone() => Crowd::shows(self.conductor.show_rate(now)),
+            _ => 1.0,
+        }
+    }
+
+    /// The part of the pool's slots this gateway works with.
     pub(super) fn portion(&self) -> f64 {
         self.fleet.as_ref().map_or(1.0, |f| f.portion)
     }
@@ -363,7 +338,10 @@ impl<W> Gatekeeper<W> {
     pub(super) fn pace(&self) -> Option<f64> {
         match &self.fleet {
             Some(f) if matches!(f.mode, Mode::Shared | Mode::Recovering) => f.notice.pace,
-            Some(f) => self.conductor.pace_shown().map(|pace| pace / f.portion),
+            Some(f) => self
+                .conductor
+                .pace_shown()
+                .map(|pace| pace / f.crowd.part()),
             None => self.conductor.pace_shown(),
         }
     }
@@ -398,9 +376,9 @@ impl<W> Gatekeeper<W> {
     pub(super) fn coming(&self, now: Duration) -> u64 {
         match &self.fleet {
             Some(f) if f.mode == Mode::Shared && f.pacer => {
-                part(self.conductor.coming(now), f.portion)
+                part(self.conductor.coming(now), f.crowd.part())
             }
-            Some(f) if f.mode == Mode::Shared => part(f.notice.coming, f.portion),
+            Some(f) if f.mode == Mode::Shared => part(f.notice.coming, f.crowd.part()),
             _ => self.conductor.coming(now),
         }
     }
@@ -478,8 +456,9 @@ impl<W> Gatekeeper<W> {
         self.set_slots(cap);
         if frozen && self.releases() {
             let pace = self.pace_before();
+            let shows = self.shows(now);
             if let Some(fleet) = &mut self.fleet {
-                fleet.allow_calls(dt, pace);
+                fleet.crowd.allow_calls(dt, pace, shows);
             }
             self.release(now);
         }
@@ -493,15 +472,17 @@ impl<W> Gatekeeper<W> {
         let Some(fleet) = &mut self.fleet else { return };
         if !fleet.counted {
             fleet.portion = portion(fleet.share, cap);
+            fleet.crowd.has_slots(fleet.portion);
         }
         fleet.set_mode(now, Mode::Frozen);
+        fleet.crowd.cut_off();
         // Where there are more gateways than slots, or a slot was just changing hands, some have
         // none. Whoever waits there must not wait until the ledger is back.
         fleet.share = fleet.share.max(1);
         fleet.pacer = false;
         fleet.must_merge = true;
         self.conductor
-            .resume(now, serving, &fleet.notice, fleet.portion);
+            .resume(now, serving, &fleet.notice, fleet.crowd.part());
         fleet.events = Events::default();
         fleet.sent.clear();
         fleet.released.clear();
@@ -655,11 +636,15 @@ impl<W> Gatekeeper<W> {
             let weight = if fleet.counted { 0.1 } else { 1.0 };
             let portion = portion(reply.share, reply.cap);
             fleet.portion += weight * (portion - fleet.portion);
+            fleet.crowd.has_slots(fleet.portion);
             // Whoever has just come has no slots yet, and that says nothing.
             let long = now.saturating_sub(fleet.since) >= LEASE;
             fleet.counted |= fleet.mode == Mode::Shared && long;
         }
         let notice = reply.notice.unwrap_or(fleet.notice);
+        if notice.members != fleet.notice.members {
+            fleet.crowd.recount();
+        }
         fleet.notice = notice;
         if reply.conduct.is_none() {
             self.conductor.follow(now, &notice);
@@ -669,10 +654,16 @@ impl<W> Gatekeeper<W> {
         let usable = now <= fleet.lease_until;
         self.set_slots(if usable { reply.share } else { 0 });
         self.room.merge_serving(reply.serving);
+        let mut elsewhere = 0;
         for (key, tooth) in &reply.last {
             if let Some(school) = self.room.index(*key) {
+                let before = self.room.waiting_in(school);
                 self.room.merge_tooth(school, *tooth);
+                elsewhere += self.room.waiting_in(school).saturating_sub(before);
             }
+        }
+        if let Some(fleet) = &mut self.fleet {
+            fleet.crowd.joined(0, elsewhere);
         }
         if let Some(state) = restored {
             self.take_over(if reply.recovering {
@@ -806,8 +797,13 @@ impl<W> Gatekeeper<W> {
             }
             self.room.merge_tooth(*index, *upto);
             let after = self.room.waiting_in(*index);
-            self.waiting = self.waiting.saturating_add(after.saturating_sub(before));
-            self.count_joins(*index, u64::from(*count).saturating_mul(cost));
+            let all = after.saturating_sub(before);
+            self.waiting = self.waiting.saturating_add(all);
+            let ours = u64::from(*count).saturating_mul(cost);
+            self.count_joins(*index, ours);
+            if let Some(fleet) = &mut self.fleet {
+                fleet.crowd.joined(ours, all.saturating_sub(ours));
+            }
         }
         turns
     }
@@ -822,8 +818,8 @@ impl<W> Gatekeeper<W> {
         let Some(fleet) = &mut self.fleet else { return };
         if fleet.mode == Mode::Frozen && called > 0 {
             // Those are not to be called here once more; a part of them will come here.
-            fleet.called_elsewhere(called, pace);
-            let ours = part(called, fleet.portion);
+            fleet.crowd.called_elsewhere(called, pace);
+            let ours = part(called, fleet.crowd.part());
             self.conductor.released(now, serving, ours);
         }
     }
@@ -868,6 +864,7 @@ impl<W> Gatekeeper<W> {
                     ceiling: self.settings.ceiling,
                     // What others take shows in the buffers, which are filled again.
                     help: 0.0,
+                    shows: 1.0,
                 },
             );
             let pace = self.pace_before();

@@ -4,6 +4,7 @@
 //! and wakes whom it names.
 
 mod company;
+mod crowd;
 mod fleet;
 mod guests;
 mod keep;
@@ -176,9 +177,9 @@ impl<W> Gatekeeper<W> {
     /// Gives the next turn of a school and the epoch it belongs to; `None` for a school of another
     /// room. In a fleet that is in touch with its ledger, [`Gatekeeper::joining`] is the way.
     pub fn join(&mut self, school: SchoolIndex) -> Option<(Turn, u32)> {
-        let passed_over = self.fleet.as_mut().map_or(0, |f| f.join_alone(school));
-        self.room.skip(school, passed_over);
         let cost = self.room.cost(school);
+        let passed_over = self.leave_out(school, cost);
+        self.room.skip(school, passed_over);
         let turn = self.room.join(school)?;
         self.waiting += cost + passed_over;
         self.count_joins(school, cost);
@@ -577,6 +578,7 @@ impl<W> Gatekeeper<W> {
                 waiting: self.waiting,
                 ceiling: self.settings.ceiling,
                 help: self.help.logins_per_second,
+                shows: self.shows(now),
             },
         );
         if pupils > 0 {
@@ -584,10 +586,10 @@ impl<W> Gatekeeper<W> {
             let called = self
                 .fleet
                 .as_mut()
-                .map_or(pupils, |fleet| fleet.call_for(pupils));
+                .map_or(pupils, |fleet| fleet.crowd.call_for(pupils));
             let released = self.room.release(called);
             self.waiting = self.waiting.saturating_sub(released);
-            let ours = part(released, portion);
+            let ours = part(released, self.browsers());
             self.conductor.released(now, self.room.serving(), ours);
         }
     }
@@ -654,16 +656,21 @@ impl<W> Gatekeeper<W> {
         self.room.tooth(school, turn)
     }
 
-    /// The buffer's bound: ten seconds of work, however wrong the release was.
+    /// The buffer's bound: ten seconds of work, however wrong the release was. Less at a gateway
+    /// that is cut off: whoever finds it full comes to another a moment later, where slots may be free.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a small non-negative number of logins"
     )]
     fn depth_limit(&self) -> usize {
-        let work = self.conductor.capacity().unwrap_or(0.0) * 10.0;
-        (work as usize)
-            .max(4 * self.conductor.cap() as usize)
-            .max(64)
+        let alone = self.fleet.as_ref().is_some_and(Fleet::conducts_alone);
+        let (seconds, slots, least) = if alone {
+            (4.0 * self.portion(), self.buffer.cap(), 8)
+        } else {
+            (10.0, self.conductor.cap(), 64)
+        };
+        let work = self.conductor.capacity().unwrap_or(0.0) * seconds;
+        (work as usize).max(4 * slots as usize).max(least)
     }
 }
