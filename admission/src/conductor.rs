@@ -198,6 +198,7 @@ impl Conductor {
             cap: scene.cap,
             free: scene.free,
             waiting: scene.waiting,
+            settled: self.settled(),
             show_rate: self.arrivals.show_rate(now).or(self.heard.show_rate),
             ceiling: scene.ceiling.map(|c| c * scene.portion + scene.help),
         };

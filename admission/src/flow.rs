@@ -30,6 +30,9 @@ const PACE_TIME: f64 = 8.0;
 /// At a slow backend single pupils would shake it: then the time constant is that of so many.
 const PACE_PUPILS: f64 = 25.0;
 
+/// As long as nobody knows what the pool can do: not fewer than so many in front of the slots.
+const LEAST_AHEAD: u32 = 4;
+
 /// What the release decision rests on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flow {
@@ -51,6 +54,8 @@ pub(crate) struct Flow {
     pub(crate) free: u32,
     /// Pupils waiting.
     pub(crate) waiting: u64,
+    /// Whether what the pool can do is known, and not only guessed.
+    pub(crate) settled: bool,
     /// Share of released pupils who come, if known.
     pub(crate) show_rate: Option<f64>,
     /// The operator's ceiling, logins per second.
@@ -108,17 +113,19 @@ impl Controller {
             return 0;
         }
         let owed = flow.buffered as u64 + flow.coming;
+        // What the free slots can take, and as many again: they arrive while the first are at work, and
+        // wait one login's time at most.
+        let ahead = u64::from(flow.free) + u64::from(flow.cap.max(LEAST_AHEAD));
         let Some(capacity) = flow
             .capacity
             .map(|c| flow.ceiling.map_or(c, |most| c.min(most)))
         else {
-            // Nothing answered yet. What the free slots can take, and as many again: they arrive
-            // while the first are at work, and wait one login's time at most.
-            let pipe = flow
+            // Nothing answered yet.
+            let most = flow
                 .ceiling
-                .map_or(u64::from(flow.cap), |most| (PIPE * most) as u64 + 1)
-                .min(u64::from(flow.cap));
-            return (u64::from(flow.free) + pipe)
+                .map(|most| u64::from(flow.free) + (PIPE * most) as u64 + 1);
+            return ahead
+                .min(most.unwrap_or(u64::MAX))
                 .saturating_sub(owed)
                 .min(flow.waiting);
         };
@@ -142,7 +149,11 @@ impl Controller {
         self.credit += rate * dt;
         // An empty pipe is filled at once, and so is a slot that nobody is on the way to.
         let pipe = ((PIPE * capacity + flow.lead * proven) as u64).saturating_sub(owed);
-        let urgent = pipe.max(u64::from(flow.free).saturating_sub(flow.coming));
+        let mut urgent = pipe.max(u64::from(flow.free).saturating_sub(flow.coming));
+        if !flow.settled && flow.ceiling.is_none() {
+            // A slot that stands empty between two pupils teaches nothing.
+            urgent = urgent.max(ahead.saturating_sub(owed));
+        }
         let most = BOUND * capacity + BOUND_TYPING * flow.lead * proven;
         let bound = (most as u64 + 8).saturating_sub(owed);
         let steady = (self.credit as u64).min(flow.waiting);
@@ -167,5 +178,37 @@ impl Controller {
     /// Pupils released per second, smoothed over some seconds; `None` before the first.
     pub(crate) fn pace(&self) -> Option<f64> {
         self.pace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Controller, Flow};
+
+    /// One slot, in use, and a first answer that came late.
+    fn called(settled: bool) -> u64 {
+        let flow = Flow {
+            capacity: Some(0.5),
+            proven: None,
+            buffered: 0,
+            coming: 0,
+            typing: 0,
+            lead: 0.0,
+            cap: 1,
+            free: 0,
+            waiting: 1_000,
+            settled,
+            show_rate: None,
+            ceiling: None,
+        };
+        Controller::default().step(Duration::ZERO, &flow)
+    }
+
+    #[test]
+    fn a_slot_does_not_stand_empty_while_nobody_knows_what_the_pool_can_do() {
+        assert_eq!(called(false), 4);
+        assert_eq!(called(true), 0);
     }
 }

@@ -10,10 +10,13 @@ use crate::turn::{Serving, Step, Turn};
 /// pupil needs to notice is half of it on average, and the pipe behind it is as long. The price is
 /// one more poll or two per pupil in the last seconds.
 const POLL_MIN: f64 = 1.0;
-/// Polls per second that a room accepts while its pace is unknown. Whoever is told to come back in
-/// half a minute is missing when the pacer finds out that the backend is a hundred times as fast as
-/// it began; but it may also never answer.
-const POLLS_UNKNOWN: f64 = 20_000.0;
+/// While the pace of a room is unknown, as many as these who go first ask every second, others the less
+/// often the more go before them, but so often at least, in seconds. Whoever is told to come back in half
+/// a minute is missing when the pacer finds out that the backend is a hundred times as fast as it began;
+/// but it may also never answer. Of n who wait, about this number times 1 + ln(n / this number) ask each
+/// second: 40,000 of 160,000.
+const FIRST_UNKNOWN: f64 = 10_000.0;
+const POLL_UNKNOWN: f64 = 15.0;
 /// How often somebody asks in the time that is left.
 const POLLS: f64 = 4.0;
 /// The longest.
@@ -132,16 +135,25 @@ impl View {
             };
         }
         let eta = self.eta(turn);
-        let wait = eta.map_or(self.waiting as f64 / POLLS_UNKNOWN, |e| {
-            // Whoever may have a turn sooner asks sooner.
-            f64::midpoint(e.low as f64, e.likely as f64) / POLLS
-        });
+        let wait = eta.map_or_else(
+            || self.unknown_poll(turn),
+            |e| {
+                // Whoever may have a turn sooner asks sooner.
+                f64::midpoint(e.low as f64, e.likely as f64) / POLLS
+            },
+        );
         Standing::Waiting {
             ahead,
             eta,
             reason: self.outlook.reason,
             poll_after: wait.clamp(POLL_MIN, POLL_MAX) * spread,
         }
+    }
+
+    /// How long until somebody asks again while the pace is not known for sure, in seconds.
+    fn unknown_poll(&self, turn: Turn) -> f64 {
+        let believed = POLLS * self.pace.unwrap_or_default();
+        (self.curve.ahead(turn) / FIRST_UNKNOWN.max(believed)).min(POLL_UNKNOWN)
     }
 
     /// How long until a turn comes; `None` while the pace is unknown.
@@ -165,5 +177,49 @@ impl View {
             likely: ((seconds * likely + excess).max(0.0) + buffer + 0.5).ceil() as u64,
             high: ((seconds * high + excess + doubt).max(0.0) + buffer + 1.2).ceil() as u64,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Door, POLL_UNKNOWN, Standing, View};
+    use crate::curve::Curve;
+    use crate::forecast::Outlook;
+    use crate::room::{Room, SchoolIndex};
+    use crate::turn::{SchoolKey, Serving, Turn, Weight};
+
+    /// When somebody asks again before whom so many go, in a room nobody has settled.
+    fn asks_after(before: u64, pace: Option<f64>) -> f64 {
+        let weight = Weight::new(100_000).unwrap();
+        let mut room = Room::new([(SchoolKey(1), weight)]);
+        let turns: Vec<Turn> = (0..300_000)
+            .map(|_| room.join(SchoolIndex(0)).unwrap())
+            .collect();
+        let view = View {
+            serving: Serving::START,
+            waiting: room.waiting(),
+            pace,
+            settled: false,
+            door: Door::Open,
+            trial: false,
+            last: vec![],
+            curve: Curve::of(&room),
+            outlook: Outlook::default(),
+        };
+        let turn = turns[usize::try_from(before).unwrap()];
+        match view.standing(Serving::START, turn, weight.step(), 0.5) {
+            Standing::Waiting { poll_after, .. } => poll_after,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn while_the_pace_is_unknown_whoever_is_first_asks_often() {
+        let near = |seconds: f64, wanted: f64| (seconds / wanted - 1.0).abs() < 0.01;
+        assert!(near(asks_after(5_000, None), 1.0));
+        assert!(near(asks_after(50_000, None), 5.0));
+        assert!(near(asks_after(250_000, None), POLL_UNKNOWN));
+        // The pool is believed to be fast: on another day it was.
+        assert!(near(asks_after(160_000, Some(20_000.0)), 2.0));
     }
 }

@@ -57,6 +57,31 @@ fn on_the_first_day_it_takes_some_seconds_to_find_out() {
     }
 }
 
+/// A short morning, or one at a very large pool, is where slow start costs most: with one slot at first it
+/// takes nine doublings to five hundred.
+#[test]
+fn told_nothing_at_all_it_begins_with_one_slot_and_loses_few_seconds() {
+    for (min, cores, hash, load, lasting, used) in [
+        (1, 2.0, 0.25, 3.0, 16.0, 0.9),
+        (1, 4.0, 0.25, 3.0, 16.0, 0.85),
+        (1, 40.0, 0.25, 3.0, 16.0, 0.73),
+        (4, 40.0, 0.25, 3.0, 16.0, 0.86),
+        (1, 40.0, 0.25, 10.0, 40.0, 0.87),
+        (1, 400.0, 0.25, 10.0, 40.0, 0.82),
+        (1, 400.0, 0.02, 10.0, 40.0, 0.84),
+    ] {
+        let name = format!("first day from {min}, {cores} cores, {hash} s, load {load}");
+        let mut first = pool(cores, hash, load, lasting);
+        first.admission.first_day = true;
+        first.admission.policy = Policy::Adaptive { min, max: 2_000 };
+        let outcome = play(&name, first, &Fleet::default());
+        assert!(outcome.used >= used, "{name}: {}", outcome.used);
+        assert!(outcome.slowdown.p99 <= 3.0, "{name}");
+        assert!(outcome.covered >= 0.85, "{name}: {}", outcome.covered);
+        assert_eq!(outcome.errors, 0, "{name}");
+    }
+}
+
 #[test]
 fn it_follows_a_capacity_that_changes() {
     for (cores, hash) in [(16.0, 0.25), (100.0, 0.25), (8.0, 1.0), (40.0, 0.05)] {

@@ -89,18 +89,27 @@ fn steady() -> Pooled {
         (4.0, 0.25),
         (4.0, 2.0),
         (40.0, 0.25),
+        (400.0, 0.02),
         (400.0, 2.0),
     ] {
         for load in [2.0, 10.0] {
             let name = format!("{cores} cores, {hash} s, load {load}");
-            morning(&name, pool(cores, hash, load, 120.0), &one);
+            let lasting = if cores * hash < 10.0 && cores > 100.0 {
+                40.0
+            } else {
+                120.0
+            };
+            morning(&name, pool(cores, hash, load, lasting), &one);
         }
     }
-    for cores in [4.0, 40.0] {
-        let name = format!("first day, {cores} cores");
-        let mut first = pool(cores, 0.25, 2.0, 120.0);
+    for (cores, hash) in [(4.0, 0.25), (40.0, 0.25), (400.0, 0.02)] {
+        let name = format!("first day, {cores} cores, {hash} s");
+        let lasting = if cores > 100.0 { 40.0 } else { 120.0 };
+        let mut first = pool(cores, hash, 2.0, lasting);
         first.admission.first_day = true;
         morning(&name, first, &one);
+    }
+    for cores in [4.0, 40.0] {
         for number in [3, 8] {
             let name = format!("{number} gateways, {cores} cores");
             morning(&name, pool(cores, 0.25, 3.0, 120.0), &gateways(number));

@@ -162,6 +162,8 @@ pub(crate) struct Forecast {
     bands: Bands,
     probes: Probes,
     door: Door,
+    /// Whether what the pool can do was known at the step before.
+    settled: bool,
     reason: Option<(Reason, Duration)>,
     excess: f64,
     doubt: f64,
@@ -177,6 +179,7 @@ impl Default for Forecast {
             bands: Bands::default(),
             probes: Probes::default(),
             door: Door::Open,
+            settled: false,
             reason: None,
             excess: 0.0,
             doubt: no_doubt(),
@@ -210,6 +213,10 @@ impl Forecast {
             self.pace.stop();
             self.probes.drop_all();
         } else if waiting > 0.0 {
+            if !(sight.settled && self.settled) {
+                self.pace.guess();
+            }
+            self.settled = sight.settled;
             let speed = Speed {
                 called: released,
                 capacity: sight.capacity,
@@ -228,7 +235,12 @@ impl Forecast {
             .pace
             .capacity()
             .map_or(0.0, |c| (sight.owed / c - usual).clamp(-usual, MOST_EXCESS));
-        self.excess += (dt.as_secs_f64() / EXCESS_TIME).min(1.0) * (excess - self.excess);
+        let weight = if sight.settled {
+            (dt.as_secs_f64() / EXCESS_TIME).min(1.0)
+        } else {
+            1.0
+        };
+        self.excess += weight * (excess - self.excess);
         self.doubt = self.pace.doubt();
         if let Some(word) = sight.heard {
             self.doubt = word.doubt.clamp(0.0, 1.0);

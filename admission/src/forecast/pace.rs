@@ -180,6 +180,15 @@ impl Pace {
         Some(reason)
     }
 
+    /// What the pool can do is not known, and nobody is told a time: what is believed now counts, and
+    /// not what was believed a moment ago.
+    pub(super) fn guess(&mut self) {
+        self.capacity = None;
+        self.away = None;
+        self.promised = None;
+        self.slower = None;
+    }
+
     /// Nobody waits.
     pub(super) fn idle(&mut self) {
         self.crowded = None;
@@ -301,5 +310,16 @@ mod tests {
         let reasons = room.goes_on(60.0, 100.0, 1.0);
         assert!(!reasons.is_empty());
         assert!(reasons.iter().all(|reason| *reason == Reason::Fuller));
+    }
+
+    /// A pacer that starts with one slot believes in a hundredth of what it finds out in some seconds.
+    #[test]
+    fn what_was_only_guessed_is_no_promise() {
+        let mut room = Room::new();
+        room.pace = Pace::default();
+        room.goes_on(1.0, 1.0, 1.0);
+        room.pace.guess();
+        assert_eq!(room.goes_on(0.25, 100.0, 1.0), []);
+        assert!((80.0..100.0).contains(&room.promised()));
     }
 }

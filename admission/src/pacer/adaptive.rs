@@ -340,6 +340,10 @@ impl Adaptive {
         self.goal = None;
         self.settled = true;
         self.confirmed = Some(now);
+        if risen {
+            // What the cap was hoped to complete while it grew was never seen.
+            self.rate = Some(measure.rate);
+        }
         let chance = |samples: usize| alone.noise(samples);
         if self.reference.nothing_waits(measure, latency, chance) {
             self.teach(now, latency, measure.samples);

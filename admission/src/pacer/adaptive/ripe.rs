@@ -13,6 +13,8 @@ const GROWING_WINDOW: f64 = 0.4;
 /// A median may be off by so much, and by so much while the cap grows.
 const EXACT: f64 = 0.08;
 const ROUGH: f64 = 0.12;
+/// At first so few samples may do.
+const FEW: usize = 4;
 /// What is above by so many times as much is above.
 const CERTAIN: f64 = 3.0;
 /// How many latencies it takes until those who end are a fair picture of those who begin.
@@ -31,12 +33,26 @@ impl Adaptive {
             Phase::Steady => WINDOW.max(WINDOW_LATENCIES * alone),
         };
         let open = self.window.seconds();
-        let samples = self.window.samples();
-        let enough = self.window.is_losing() || (samples >= SAMPLES && self.is_clear(growing));
+        let enough = self.window.is_losing() || (self.has_enough() && self.is_clear(growing));
         if open >= shortest && enough && !self.has_just_begun(now) {
             return true;
         }
         open >= PATIENCE * WINDOW.max(2.0 * WINDOW_LATENCIES * alone)
+    }
+
+    /// Whether there are samples enough. While the very first few slots are tried one after the other
+    /// eight logins take long, and half as many say the same where all take about as long.
+    fn has_enough(&self) -> bool {
+        let samples = self.window.samples();
+        if samples >= SAMPLES {
+            return true;
+        }
+        let few = (2 * self.cap() as usize).max(FEW);
+        let Some(latency) = self.window.median().filter(|_| samples >= few) else {
+            return false;
+        };
+        let here = Alone::first(&self.window.measure(f64::MAX, f64::MAX), latency);
+        !self.settled && self.goal.is_none() && here.noise(samples) <= ROUGH
     }
 
     /// Whether the median is exact enough to decide by. Where some logins cost many times as much as
