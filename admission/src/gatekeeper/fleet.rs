@@ -22,7 +22,7 @@ use crate::pacer::{Memory, Verdict};
 use crate::room::SchoolIndex;
 use crate::shares::Shares;
 use crate::state::RoomState;
-use crate::turn::{Serving, Turn};
+use crate::turn::{SchoolKey, Serving, Turn};
 
 /// How often a gateway exchanges while there is something to do.
 const BUSY: Duration = Duration::from_millis(100);
@@ -654,17 +654,7 @@ impl<W> Gatekeeper<W> {
         let usable = now <= fleet.lease_until;
         self.set_slots(if usable { reply.share } else { 0 });
         self.room.merge_serving(reply.serving);
-        let mut elsewhere = 0;
-        for (key, tooth) in &reply.last {
-            if let Some(school) = self.room.index(*key) {
-                let before = self.room.waiting_in(school);
-                self.room.merge_tooth(school, *tooth);
-                elsewhere += self.room.waiting_in(school).saturating_sub(before);
-            }
-        }
-        if let Some(fleet) = &mut self.fleet {
-            fleet.crowd.joined(0, elsewhere);
-        }
+        self.hear_last(&reply.last);
         if let Some(state) = restored {
             self.take_over(if reply.recovering {
                 state
@@ -692,6 +682,21 @@ impl<W> Gatekeeper<W> {
             grant,
             publish,
             merge: self.merge(),
+        }
+    }
+
+    /// Takes over the schools' last turns. What is new was given at other gateways.
+    fn hear_last(&mut self, last: &[(SchoolKey, u64)]) {
+        let mut elsewhere = 0;
+        for (key, tooth) in last {
+            if let Some(school) = self.room.index(*key) {
+                let before = self.room.waiting_in(school);
+                self.room.merge_tooth(school, *tooth);
+                elsewhere += self.room.waiting_in(school).saturating_sub(before);
+            }
+        }
+        if let Some(fleet) = &mut self.fleet {
+            fleet.crowd.joined(0, elsewhere);
         }
     }
 
