@@ -31,9 +31,10 @@ const LEAST_SHOW: f64 = 0.5;
 /// The part of the browsers that comes to one gateway, and what it does for them alone.
 #[derive(Debug)]
 pub(super) struct Crowd {
-    /// Turns given here, and in the whole room.
+    /// Turns given here, and in the whole room, while all are heard of as they are given.
     ours: f64,
     all: f64,
+    hears: bool,
     /// The part of the slots.
     slots: f64,
     /// While cut off: how far each school's line goes if the other gateways give as many turns for
@@ -49,6 +50,7 @@ impl Default for Crowd {
         Self {
             ours: 0.0,
             all: 0.0,
+            hears: false,
             slots: 1.0,
             lines: BTreeMap::new(),
             calls: 0.0,
@@ -59,6 +61,9 @@ impl Default for Crowd {
 impl Crowd {
     /// Turns were given, so many of them here and so many at other gateways.
     pub(super) fn joined(&mut self, ours: u64, elsewhere: u64) {
+        if !self.hears {
+            return;
+        }
         self.ours += ours as f64;
         self.all += (ours + elsewhere) as f64;
         if self.all > COUNTED {
@@ -66,6 +71,12 @@ impl Crowd {
             self.ours *= keep;
             self.all *= keep;
         }
+    }
+
+    /// Whether the ledger has told of all turns for some time. What it tells at first, and after an
+    /// outage, are those of a long time.
+    pub(super) fn hears(&mut self, of_all: bool) {
+        self.hears = of_all;
     }
 
     /// Another gateway has come, or one has gone: what was counted says nothing.
@@ -163,6 +174,9 @@ mod tests {
         let mut crowd = Crowd::default();
         crowd.has_slots(0.25);
         assert!(near(crowd.part(), 0.25));
+        crowd.joined(0, 100_000);
+        assert!(near(crowd.part(), 0.25), "that was the whole line");
+        crowd.hears(true);
         for _ in 0..200 {
             crowd.joined(1, 9);
         }

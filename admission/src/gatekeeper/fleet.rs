@@ -631,16 +631,18 @@ impl<W> Gatekeeper<W> {
         }
         fleet.share = reply.share;
         fleet.lease_until = asked + LEASE;
+        // Whoever has just come has no slots yet, and that says nothing.
+        let long = now.saturating_sub(fleet.since) >= LEASE;
+        let heard = fleet.mode == Mode::Shared && long;
         if reply.cap > 0 && !reply.recovering {
             // Slots move to and fro; the part of the browsers that comes here does not.
             let weight = if fleet.counted { 0.1 } else { 1.0 };
             let portion = portion(reply.share, reply.cap);
             fleet.portion += weight * (portion - fleet.portion);
             fleet.crowd.has_slots(fleet.portion);
-            // Whoever has just come has no slots yet, and that says nothing.
-            let long = now.saturating_sub(fleet.since) >= LEASE;
-            fleet.counted |= fleet.mode == Mode::Shared && long;
+            fleet.counted |= heard;
         }
+        fleet.crowd.hears(heard);
         let notice = reply.notice.unwrap_or(fleet.notice);
         if notice.members != fleet.notice.members {
             fleet.crowd.recount();
