@@ -66,14 +66,20 @@ impl Drop for Hole {
 /// What comes while nothing passes is kept, unless the other side gives up meanwhile.
 async fn pass(mut near: TcpStream, backend: SocketAddr, mut open: watch::Receiver<bool>) {
     let mut far: Option<TcpStream> = None;
+    // What passes is not to be kept for what comes next: that would cost 40 ms now and then (Nagle's
+    // algorithm and delayed acknowledgements). A stream that cannot be set is gone.
+    let _ = near.set_nodelay(true);
     let mut pending = Vec::new();
     let mut back = [0; 4_096];
     loop {
         let through = *open.borrow_and_update();
         if through && far.is_none() {
             far = TcpStream::connect(backend).await.ok();
-            if far.is_none() {
-                return;
+            match &far {
+                Some(far) => {
+                    let _ = far.set_nodelay(true);
+                }
+                None => return,
             }
         }
         match &mut far {
