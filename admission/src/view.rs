@@ -14,8 +14,8 @@ const POLL_MIN: f64 = 1.0;
 /// often the more go before them, but so often at least, in seconds. Whoever is told to come back in half
 /// a minute is missing when the pacer finds out that the backend is a hundred times as fast as it began;
 /// but it may also never answer. Of n who wait, about this number times 1 + ln(n / this number) ask each
-/// second: 40,000 of 160,000.
-const FIRST_UNKNOWN: f64 = 10_000.0;
+/// second: 22,000 of 160,000.
+const FIRST_UNKNOWN: f64 = 5_000.0;
 const POLL_UNKNOWN: f64 = 15.0;
 /// How often somebody asks in the time that is left.
 const POLLS: f64 = 4.0;
@@ -217,7 +217,7 @@ mod tests {
     fn while_the_pace_is_unknown_whoever_is_first_asks_often() {
         let near = |seconds: f64, wanted: f64| (seconds / wanted - 1.0).abs() < 0.01;
         assert!(near(asks_after(5_000, None), 1.0));
-        assert!(near(asks_after(50_000, None), 5.0));
+        assert!(near(asks_after(25_000, None), 5.0));
         assert!(near(asks_after(250_000, None), POLL_UNKNOWN));
         // The pool is believed to be fast: on another day it was.
         assert!(near(asks_after(160_000, Some(20_000.0)), 2.0));

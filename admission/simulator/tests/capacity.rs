@@ -68,7 +68,7 @@ fn told_nothing_at_all_it_begins_with_one_slot_and_loses_few_seconds() {
         (4, 40.0, 0.25, 3.0, 16.0, 0.86),
         (1, 40.0, 0.25, 10.0, 40.0, 0.87),
         (1, 400.0, 0.25, 10.0, 40.0, 0.82),
-        (1, 400.0, 0.02, 10.0, 40.0, 0.84),
+        (1, 400.0, 0.02, 10.0, 40.0, 0.79),
     ] {
         let name = format!("first day from {min}, {cores} cores, {hash} s, load {load}");
         let mut first = pool(cores, hash, load, lasting);
