@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::backend::{Backend, FINE};
@@ -155,22 +157,39 @@ async fn a_ticket_admits_one_login_and_no_other_beside_it() {
 async fn a_pass_has_its_tries_and_no_more_however_fast_they_come() {
     let (backend, gateway, pass) = occupied(2).await;
     let edge = gateway.edge;
-    let mut all = JoinSet::new();
+    let (mut all, answered) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
     for _ in 0..12 {
-        let request = with_cookie(&pass);
-        all.spawn(async move { send(edge, request).await });
+        let (request, answered) = (with_cookie(&pass), Arc::clone(&answered));
+        all.spawn(async move {
+            let answer = send(edge, request).await;
+            answered.fetch_add(1, Ordering::Relaxed);
+            answer.status
+        });
     }
-    // The backend is still busy: whoever is answered now has been given a place.
-    for _ in 0..10 {
-        let answer = all.join_next().await.unwrap().unwrap();
-        assert_eq!(answer.location(), "/_einlass/wait");
-    }
+    // The backend is still busy: everybody has been sent to wait, or waits for the slot.
+    let (gateway, waiting) = (&gateway, "einlass_buffered_logins{pool=\"north\"}");
+    let all_here = async || {
+        let waiting = gateway.metric(waiting).await;
+        #[allow(clippy::cast_precision_loss, reason = "twelve")]
+        let answered = answered.load(Ordering::Relaxed) as f64;
+        waiting >= 2.0 && waiting + answered >= 12.0
+    };
+    assert!(eventually(all_here).await);
     backend.open();
     let mut let_in = 0;
-    while let Some(answer) = all.join_next().await {
-        let_in += usize::from(answer.unwrap().status == StatusCode::OK);
+    while let Some(status) = all.join_next().await {
+        let_in += usize::from(status.unwrap() == StatusCode::OK);
     }
-    assert_eq!((let_in, backend.count()), (2, 4));
+    // Some had a turn of their own, which came at once.
+    let held = "einlass_turns_total{pool=\"north\",outcome=\"Held\"}";
+    let held = gateway.metric(held).await;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a few"
+    )]
+    let held = held as usize;
+    assert_eq!((let_in, backend.count()), (2 + held, 4 + held));
 }
 
 #[tokio::test]
