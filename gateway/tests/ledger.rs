@@ -102,11 +102,14 @@ async fn until_waiting(gateway: &Gateway, pupils: f64) {
     assert!(eventually(reached).await, "never {pupils} waiting");
 }
 
-async fn commands_per_second(redis: &RedisServer, meanwhile: impl Future<Output = ()>) -> f64 {
-    const WINDOW: Duration = Duration::from_secs(10);
+async fn commands_per_second(
+    redis: &RedisServer,
+    window: Duration,
+    meanwhile: impl Future<Output = ()>,
+) -> f64 {
     let (before, begun) = (commands(redis), Instant::now());
     meanwhile.await;
-    sleep(WINDOW.saturating_sub(begun.elapsed())).await;
+    sleep(window.saturating_sub(begun.elapsed())).await;
     (commands(redis) - before) as f64 / begun.elapsed().as_secs_f64()
 }
 
@@ -114,6 +117,7 @@ async fn commands_per_second(redis: &RedisServer, meanwhile: impl Future<Output 
 /// 100 and when 100,000 wait.
 async fn what_a_room_costs(schools: usize, more: &str) {
     const POLLS: usize = 20_000;
+    const WINDOW: Duration = Duration::from_secs(10);
     // A login that never ends: the slot is taken, and everybody else waits.
     let backend = Backend::holding(FINE).await;
     let redis = RedisServer::start(&[]);
@@ -138,7 +142,11 @@ async fn what_a_room_costs(schools: usize, more: &str) {
     send_many(&gateway, 112, move |n| login(n, schools)).await;
     until_waiting(&gateway, 100.0).await;
     let bytes_before = memory(&redis);
-    let few = commands_per_second(&redis, async {}).await;
+    // A machine that is busy with something else makes a gateway ask less often, never more.
+    let mut few = 0.0_f64;
+    for _ in 0..3 {
+        few = few.max(commands_per_second(&redis, WINDOW / 2, async {}).await);
+    }
     send_many(&gateway, 100_000, move |n| login(n, schools)).await;
     until_waiting(&gateway, 100_000.0).await;
     let bytes = memory(&redis);
@@ -157,7 +165,7 @@ async fn what_a_room_costs(schools: usize, more: &str) {
     assert!(known["ahead"].as_u64().unwrap() > 1_000, "{known}");
     let polls = "einlass_polls_total{pool=\"north\"}";
     let before = gateway.metric(polls).await;
-    let many = commands_per_second(&redis, send_many(&gateway, POLLS, poll)).await;
+    let many = commands_per_second(&redis, WINDOW, send_many(&gateway, POLLS, poll)).await;
     let answered = gateway.metric(polls).await - before;
     let grown = bytes.saturating_sub(bytes_before);
     println!(
