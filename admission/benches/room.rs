@@ -17,11 +17,11 @@ const SCHOOLS: u32 = 2_000;
 const PUPILS: u32 = 2_000;
 const LIFETIME: Duration = Duration::from_hours(2);
 
-/// 2,000 schools of 200 to 1,399 pupils that nobody has come to yet.
+/// 2,000 schools of 700 to 1,899 pupils that nobody has come to yet: so many that nobody pays for a flood.
 fn empty_room() -> Room {
     Room::new((0..SCHOOLS).map(|i| {
         let key = SchoolKey::of(&format!("school-{i}.example"));
-        (key, Weight::new(200 + (i * 577) % 1_200).expect("a weight"))
+        (key, Weight::new(700 + (i * 577) % 1_200).expect("a weight"))
     }))
 }
 
