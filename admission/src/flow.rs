@@ -13,7 +13,7 @@ const INTEGRAL_RANGE: (f64, f64) = (-0.7, 1.5);
 /// The most the show rate alone may raise the release.
 const FEED_FORWARD_MAX: f64 = 1.5;
 /// How much work the buffer should hold.
-const TARGET: Duration = Duration::from_secs(1);
+pub(crate) const TARGET: Duration = Duration::from_secs(1);
 /// Longer gaps between two steps (a stopped process) are not made up for.
 const LONGEST_STEP: Duration = Duration::from_millis(500);
 /// What must be in the buffer or on the way to it, in seconds of work. A loop that only steers the

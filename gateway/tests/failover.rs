@@ -7,22 +7,22 @@ mod redis_server;
 
 use std::time::{Duration, Instant};
 
-use common::judge::{Crowd, complaints};
-use common::{Gateway, Setup, eventually, platform};
-use einlass_benches::platform::HashCost;
+use common::judge::{BEFORE, Crowd, Trouble, complaints};
+use common::{Gateway, Setup, eventually, timed_platform};
 use einlass_benches::rush::{Plan, School, run};
 use redis_server::RedisServer;
 
 const SMALL: &str = "small.example";
 const LARGE: &str = "large.example";
 /// Many, so that one slot more or less hardly shows.
-const CAP: usize = 40;
+const CAP: usize = 20;
+/// What a login takes, of a worker for every slot: one that stands empty is a login that is not done.
+const COST: Duration = Duration::from_millis(400);
 
 /// Three gateways with this `[store]`, a crowd that moves between them, and `failover` in the middle
 /// of the rush: it returns when Redis is healthy again.
 async fn rush_through(name: &str, store: &str, failover: impl AsyncFnOnce()) {
-    let cost = HashCost::about(Duration::from_millis(30)).unwrap();
-    let platform = platform(2, 1, cost).await;
+    let platform = timed_platform(2, CAP, COST).await;
     let schools = [(SMALL, 100), (LARGE, 1_000)];
     let setup = Setup::default()
         .region("north", platform.backends(), CAP, &schools, "")
@@ -41,7 +41,7 @@ async fn rush_through(name: &str, store: &str, failover: impl AsyncFnOnce()) {
         // that is a little behind waits a little longer.
         joins_apart: Duration::from_secs(1),
         schools: vec![School::new(SMALL, 100), School::new(LARGE, 1_000)],
-        pupils: 1_100,
+        pupils: 1_600,
         arrive_over: Duration::from_secs(2),
         platforms: vec![platform.control().unwrap()],
         ..Plan::default()
@@ -49,7 +49,7 @@ async fn rush_through(name: &str, store: &str, failover: impl AsyncFnOnce()) {
     let crowd = Crowd::watch(gateways[2].desk, Instant::now());
     let rush = tokio::spawn(run(plan));
     assert!(crowd.reaches(500.0).await, "{name}: no crowd");
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    tokio::time::sleep(BEFORE).await;
     let from = crowd.elapsed();
     failover().await;
     // What is over in no time is judged by what follows, too.
@@ -58,29 +58,17 @@ async fn rush_through(name: &str, store: &str, failover: impl AsyncFnOnce()) {
     for gateway in &gateways {
         gateway.until_mode("shared").await;
     }
-    let back = healthy.elapsed();
+    let trouble = Trouble {
+        name,
+        time: from..to,
+        settle: Duration::ZERO,
+        back: healthy.elapsed(),
+    };
     let report = rush.await.unwrap().unwrap();
-    let before = crowd.mean_in_flight(&report, from.saturating_sub(Duration::from_secs(3)), from);
-    let during = crowd.mean_in_flight(&report, from, to);
-    println!(
-        "{name}: in flight {before:.2?} before, {during:.2?} during, most {}, shared again after {back:?}, inversions {}, sent back {}, errors {:?}",
-        report.max_in_flight().unwrap(),
-        report.order_inversions,
-        report.sent_back,
-        report.errors,
-    );
+    trouble.judge(&crowd, &report);
     // Whoever had no slot when the keys had no master goes on with one.
     let wrong = complaints(&report, CAP + 2);
     assert!(wrong.is_empty(), "{name}: {wrong:?}");
-    let (Some(before), Some(during)) = (before, during) else {
-        panic!(
-            "{name}: the crowd was through too early: {:?}",
-            report.timeline
-        );
-    };
-    // Every share is still somebody's; the tight figure is in the tests of the ledger.
-    assert!(during >= 0.9 * before, "{name}: {during} after {before}");
-    assert!(back < Duration::from_secs(10), "{back:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

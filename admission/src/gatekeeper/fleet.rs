@@ -8,11 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::company::Company;
+use super::company::{Company, Sight};
 use super::crowd::Crowd;
 use super::{Buffered, Gatekeeper, Grant};
 use crate::buffer::WaiterId;
 use crate::conductor::{Scene, part};
+use crate::flow::TARGET;
 use crate::forecast::Word;
 use crate::ledger::{
     Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, MemberId, Merge, Notice,
@@ -676,7 +677,8 @@ impl<W> Gatekeeper<W> {
                 let serving = self.room.serving();
                 self.conductor.resume(now, serving, &notice, 1.0);
             }
-            self.conduct(now, reply.seen.epoch, conduct)
+            let complete = !reply.recovering;
+            self.conduct(now, reply.seen.epoch, conduct, complete)
         });
         let mut grant = self.grant();
         grant.refused = refused;
@@ -831,8 +833,14 @@ impl<W> Gatekeeper<W> {
         }
     }
 
-    /// One step of the pacer for all gateways.
-    fn conduct(&mut self, now: Duration, epoch: u32, conduct: Conduct) -> Option<Publish> {
+    /// One step of the pacer for all gateways; `complete` if the ledger knows all there are.
+    fn conduct(
+        &mut self,
+        now: Duration,
+        epoch: u32,
+        conduct: Conduct,
+        complete: bool,
+    ) -> Option<Publish> {
         for events in conduct.events {
             for micros in events.latencies {
                 let latency = Duration::from_micros(micros.into());
@@ -875,11 +883,16 @@ impl<W> Gatekeeper<W> {
                 },
             );
             let pace = self.pace_before();
-            let members = conduct.members.len();
             let fleet = self.fleet.as_mut()?;
             fleet.buffered = buffered;
-            let before = fleet.notice.members as usize;
-            let pupils = fleet.company.bound(now, members, before, pace, pupils);
+            let full = u64::from(cap).saturating_add(work(pace));
+            let at_work = u64::from(in_flight) + u64::from(buffered);
+            let sight = Sight {
+                members: conduct.members.len(),
+                before: fleet.notice.members as usize,
+                missing: complete.then(|| full.saturating_sub(at_work)),
+            };
+            let pupils = fleet.company.bound(now, sight, pace, pupils);
             serving = self.room.after(pupils).0;
         }
         let wants: Vec<_> = conduct
@@ -971,6 +984,16 @@ impl<W> Gatekeeper<W> {
 )]
 fn slots(number: f64) -> u32 {
     number.round().max(1.0) as u32
+}
+
+/// How many pupils make up the work that the buffers should hold, at a pace in pupils per second.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates, and a number of pupils is positive"
+)]
+fn work(pace: f64) -> u64 {
+    (pace * TARGET.as_secs_f64()) as u64
 }
 
 fn portion(share: u32, cap: u32) -> f64 {

@@ -1,7 +1,8 @@
 //! How a rush through several gateways is judged: nobody was hurt, and the slots were used.
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -77,16 +78,16 @@ impl Crowd {
         Some(report.platforms[0].mean_in_flight(entries))
     }
 
-    /// How many logins per second the backend completed then.
-    pub fn logins_per_second(&self, report: &Report, from: Duration, to: Duration) -> Option<f64> {
-        let entries = self.entries(report, from, to)?;
+    /// What the backend did then; `None` if nobody waited.
+    fn done(&self, report: &Report, time: Range<Duration>) -> Option<Done> {
+        let entries = self.entries(report, time.start, time.end)?;
+        let platform = &report.platforms[0];
         let seconds = entries.len() as f64 * BUCKET_MILLIS as f64 / 1000.0;
-        let logins: u32 = report.platforms[0]
-            .logged_in_series
-            .get(entries)?
-            .iter()
-            .sum();
-        Some(f64::from(logins) / seconds)
+        let logins: u32 = platform.logged_in_series.get(entries.clone())?.iter().sum();
+        Some(Done {
+            slots: platform.mean_in_flight(entries),
+            logins: f64::from(logins) / seconds,
+        })
     }
 
     /// The entries of the platform's series between two moments at which people waited.
@@ -95,6 +96,87 @@ impl Crowd {
         let bucket = |at: Duration| (at.as_millis() / u128::from(BUCKET_MILLIS)) as usize;
         let entries = bucket(from.max(time.start))..bucket(to.min(time.end));
         (!entries.is_empty()).then_some(entries)
+    }
+}
+
+/// What the backend did in a stretch of time in which people waited.
+#[derive(Clone, Copy)]
+pub struct Done {
+    /// Logins in flight on average: independent of how fast they are completed.
+    pub slots: f64,
+    /// Logins completed per second: independent of how many stand in the backend's queue.
+    pub logins: f64,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(
+            f,
+            "{:.2} in flight, {:.2} logins/s",
+            self.slots, self.logins
+        )
+    }
+}
+
+/// So long before the trouble is what it is compared with.
+pub const BEFORE: Duration = Duration::from_secs(4);
+/// How much of its slots of before the backend must have in use during the trouble, and how many more
+/// logins at most it may have completed. Logins that began together end together, so that they come
+/// in waves: that many more or less say nothing.
+const DONE_ON: RangeInclusive<f64> = 0.95..=1.1;
+/// The room is shared again within this, with the same on top.
+const SHARED_AGAIN: Duration = Duration::from_secs(3);
+
+/// Something that broke in the middle of a rush.
+pub struct Trouble<'a> {
+    pub name: &'a str,
+    /// When it began and was over, since the crowd is watched.
+    pub time: Range<Duration>,
+    /// How much of its beginning is not judged.
+    pub settle: Duration,
+    /// How long the room was not shared after that.
+    pub back: Duration,
+}
+
+impl Trouble<'_> {
+    /// Compares what the backend did before and during it, and says both.
+    pub fn judge(&self, crowd: &Crowd, report: &Report) {
+        let Self {
+            name,
+            ref time,
+            settle,
+            back,
+        } = *self;
+        let stretches = [
+            time.start.saturating_sub(BEFORE)..time.start,
+            time.clone(),
+            time.start + settle..time.end,
+        ];
+        let done = stretches.map(|stretch| crowd.done(report, stretch));
+        let [Some(before), Some(whole), Some(during)] = done else {
+            panic!(
+                "{name}: the crowd was through too early: {:?}",
+                report.timeline
+            );
+        };
+        let part = |done: Done| {
+            let (slots, logins) = (done.slots / before.slots, done.logins / before.logins);
+            format!("{:.1} and {:.1} %", 100.0 * slots, 100.0 * logins)
+        };
+        println!(
+            "{name}: {before}; during {whole}: {}; after {settle:?} of it {during}: {}; most {}, shared again after {back:?}, inversions {}, sent back {}, received {:?}, errors {:?}",
+            part(whole),
+            part(during),
+            report.max_in_flight().unwrap(),
+            report.order_inversions,
+            report.sent_back,
+            report.platforms[0].totals,
+            report.errors,
+        );
+        let (slots, logins) = (during.slots / before.slots, during.logins / before.logins);
+        assert!(slots >= *DONE_ON.start(), "{name}: {during} after {before}");
+        assert!(logins <= *DONE_ON.end(), "{name}: {during} after {before}");
+        assert!(back < SHARED_AGAIN, "{name}: {back:?}");
     }
 }
 

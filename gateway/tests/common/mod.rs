@@ -345,12 +345,28 @@ fn faketime() -> PathBuf {
 
 /// A platform with quick but real hashes and as many workers as given.
 pub async fn platform(backends: usize, workers: usize, cost: HashCost) -> Platform {
+    start_platform(backends, workers, cost, Duration::ZERO).await
+}
+
+/// One whose worker is busy for so long with each login, a quick hash and then the wait for a database:
+/// how many it completes does not depend on what else this machine does.
+pub async fn timed_platform(backends: usize, workers: usize, least: Duration) -> Platform {
+    start_platform(backends, workers, HashCost::QUICK, least).await
+}
+
+async fn start_platform(
+    backends: usize,
+    workers: usize,
+    cost: HashCost,
+    least: Duration,
+) -> Platform {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     Platform::start(PlatformOptions {
         listen: vec![any; backends],
         control: Some(any),
         workers,
         cost,
+        least,
         ..PlatformOptions::default()
     })
     .await
