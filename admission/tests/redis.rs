@@ -354,13 +354,14 @@ async fn a_pacer_that_was_stopped_can_publish_nothing() {
 }
 
 /// The rights that the handbook gives a user of Einlass's own.
-const RIGHTS: [&str; 6] = [
+const RIGHTS: [&str; 7] = [
     "~einlass:*",
+    "+@read",
+    "+@write",
+    "-@dangerous",
     "+fcall",
     "+info",
     "+time",
-    "+@read",
-    "+@write",
 ];
 
 /// `ACL SETUSER` for the user that the tests log in as.
@@ -436,6 +437,9 @@ async fn a_user_with_the_rights_of_the_handbook_can_do_everything() {
     for lacking in RIGHTS {
         server.cli(&["FLUSHALL"]);
         server.cli(&["FUNCTION", "FLUSH"]);
+        if lacking.starts_with('-') {
+            continue;
+        }
         let rest: Vec<&str> = RIGHTS.into_iter().filter(|r| *r != lacking).collect();
         limited(&server, &rest);
         let done = everything(&open(as_limited(server.port))).await;
@@ -447,6 +451,14 @@ async fn a_user_with_the_rights_of_the_handbook_can_do_everything() {
         let said = done.expect_err(lacking).to_string();
         assert!(said.contains("lacks a permission"), "{lacking}: {said}");
         assert!(said.contains("[store] user"), "{lacking}: {said}");
+    }
+    // What would hurt others is not among them.
+    limited(&server, &RIGHTS);
+    for harm in ["FLUSHALL", "KEYS *", "CONFIG GET dir", "SHUTDOWN"] {
+        let who = ["--user", "gate", "--pass", "secret", "--no-auth-warning"];
+        let words: Vec<&str> = who.into_iter().chain(harm.split(' ')).collect();
+        let said = server.cli(&words);
+        assert!(said.contains("NOPERM"), "{harm}: {said}");
     }
     // Another database has to be chosen.
     let mut second = as_limited(server.port);

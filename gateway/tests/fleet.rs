@@ -6,6 +6,7 @@ mod common;
 mod redis_server;
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use tokio::io::copy_bidirectional;
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use common::judge::{BEFORE, Crowd, Trouble, complaints};
 use common::{Browser, Gateway, Setup, eventually, platform, timed_platform};
 use einlass_benches::platform::{HashCost, Platform};
-use einlass_benches::rush::{Plan, Report, School, run};
+use einlass_benches::rush::{Plan, Report, School, Waits, run};
 use redis_server::RedisServer;
 
 const SMALL: &str = "small.example";
@@ -24,7 +25,10 @@ const LARGE: &str = "large.example";
 const CAP: usize = 20;
 /// What a login takes. The platform has a worker for every slot: a slot that stands empty is a login
 /// that is not done. Less than a lease, so that a share is not somebody else's before its logins end.
-const COST: Duration = Duration::from_millis(400);
+const COST: Duration = Duration::from_millis(900);
+
+/// 85, 10 and 5 of a hundred requests come to the first, second and third gateway.
+const WEIGHTS: [usize; 3] = [17, 2, 1];
 
 /// A way to Redis that can be interrupted: what is sent then arrives late or never.
 struct Cable {
@@ -109,14 +113,30 @@ impl Fleet {
         }
     }
 
-    /// 85, 10 and 5 of a hundred requests.
     fn skewed(&self) -> Vec<SocketAddr> {
-        let weights = [17, 2, 1];
         let mut targets = Vec::new();
-        for (gateway, weight) in self.gateways.iter().zip(weights) {
+        for (gateway, weight) in self.gateways.iter().zip(WEIGHTS) {
             targets.extend(std::iter::repeat_n(gateway.edge, weight));
         }
         targets
+    }
+
+    /// The requests of the crowd came in the parts they should.
+    async fn was_skewed(&self) {
+        let mut polls = Vec::new();
+        for gateway in &self.gateways {
+            polls.push(gateway.metric("einlass_polls_total{pool=\"north\"}").await);
+        }
+        let all: f64 = polls.iter().sum();
+        let weights = &WEIGHTS[..polls.len()];
+        let total: usize = weights.iter().sum();
+        for (polls, weight) in polls.iter().zip(weights) {
+            let (part, right) = (polls / all, *weight as f64 / total as f64);
+            assert!(
+                (part - right).abs() < 0.05,
+                "{part} of the polls, not {right}"
+            );
+        }
     }
 
     /// Returns when the others have the slots of the first gateway: how long after `since`.
@@ -157,6 +177,9 @@ const EXCHANGE: Duration = Duration::from_millis(100);
 /// How long the slots of a gateway that fell silent may be nobody's.
 const TAKEN_OVER: Duration = Duration::from_secs(2);
 
+/// How long a gateway is silent.
+const AWAY: Duration = Duration::from_secs(5);
+
 /// What is asked of a rush.
 #[derive(Clone, Copy)]
 struct Asked {
@@ -183,64 +206,86 @@ const APART: Asked = Asked {
     later: Duration::from_secs(1),
 };
 
+/// Something that broke, and was repaired or came back.
+struct Event {
+    what: &'static str,
+    time: Range<Instant>,
+    /// How long the room was not shared after that.
+    back: Duration,
+}
+
+impl Event {
+    /// Breaks something, repairs it, and waits for the room to be shared.
+    async fn of(
+        what: &'static str,
+        fleet: &mut Fleet,
+        breaks: impl AsyncFnOnce(&mut Fleet),
+    ) -> Self {
+        let begun = Instant::now();
+        breaks(fleet).await;
+        let healthy = Instant::now();
+        for gateway in &fleet.gateways {
+            gateway.until_mode("shared").await;
+        }
+        Self {
+            what,
+            time: begun..healthy,
+            back: healthy.elapsed(),
+        }
+    }
+}
+
 /// Runs a crowd through a fleet while `trouble` goes on from its fifth second, and compares what the
 /// backend did before and during it.
 async fn rush_through(
-    name: &str,
     asked: Asked,
     fleet: &mut Fleet,
-    trouble: impl AsyncFnOnce(&mut Fleet) -> Instant,
+    trouble: impl AsyncFnOnce(&mut Fleet) -> Vec<Event>,
 ) -> Report {
     let plan = Plan {
         joins_apart: asked.later,
-        ..fleet.plan(1_600)
+        ..fleet.plan(800)
     };
     let desk = fleet.gateways.last().unwrap().desk;
     let crowd = Crowd::watch(desk, Instant::now());
     let rush = tokio::spawn(run(plan));
-    assert!(crowd.reaches(500.0).await, "{name}: no crowd");
+    assert!(crowd.reaches(400.0).await, "no crowd");
     tokio::time::sleep(BEFORE).await;
-    let from = crowd.elapsed();
-    let lasted = Instant::now();
-    let to = from + (trouble(fleet).await - lasted);
-    let healthy = Instant::now();
-    for gateway in &fleet.gateways {
-        gateway.until_mode("shared").await;
-    }
-    let trouble = Trouble {
-        name,
-        time: from..to,
-        settle: asked.settle,
-        back: healthy.elapsed(),
-    };
+    let begun = crowd.elapsed();
+    let events = trouble(fleet).await;
     let report = rush.await.unwrap().unwrap();
-    trouble.judge(&crowd, &report);
+    for event in events {
+        let trouble = Trouble {
+            name: event.what,
+            begun,
+            time: crowd.at(event.time.start)..crowd.at(event.time.end),
+            settle: asked.settle,
+            back: event.back,
+        };
+        trouble.judge(&crowd, &report);
+    }
     report
 }
 
 /// The same crowd through so many gateways: how much of the cap is used while people wait, and the
-/// median wait in logins instead of seconds, as a machine that is slower for a while makes both longer.
-async fn shared_by(gateways: usize) -> (f64, f64) {
+/// waits.
+async fn shared_by(gateways: usize) -> (f64, Waits) {
     let fleet = Fleet::start(gateways).await;
     let crowd = Crowd::watch(fleet.gateways[0].desk, Instant::now());
-    let report = run(fleet.plan(800)).await.unwrap();
+    let report = run(fleet.plan(500)).await.unwrap();
     let wrong = complaints(&report, CAP);
     assert!(wrong.is_empty(), "{wrong:?}\n{report:#?}");
     let used = crowd.mean_in_flight(&report, Duration::ZERO, crowd.elapsed());
     let used = used.unwrap() / CAP as f64;
     println!(
-        "{gateways} gateways: {:.1} % of the cap used, at most {} in flight, median wait {:.2} s, inversions {}",
+        "{gateways} gateways: {:.1} % of the cap used, at most {} in flight, waits {:.2?}, inversions {}",
         100.0 * used,
         report.max_in_flight().unwrap(),
-        report.wait.p50,
+        report.wait,
         report.order_inversions,
     );
-    let busy = report.platforms[0]
-        .logged_in_series
-        .iter()
-        .filter(|n| **n > 0)
-        .count();
-    (used, report.wait.p50 * report.got_in as f64 / busy as f64)
+    fleet.was_skewed().await;
+    (used, report.wait)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,23 +295,26 @@ async fn three_gateways_share_one_room_as_well_as_one_has_it() {
     for tries in 1.. {
         let (alone, one) = shared_by(1).await;
         let (together, three) = shared_by(3).await;
-        let (used, ratio) = (alone.min(together), three / one);
-        println!("three gateways or one, median wait: {ratio:.3}");
-        if used >= 0.97 && (0.9..=1.1).contains(&ratio) {
+        let used = alone.min(together);
+        let ratios = [(three.p50, one.p50), (three.p90, one.p90)].map(|(three, one)| three / one);
+        println!("waits of three gateways or one, median and nine of ten: {ratios:.3?}");
+        if used >= 0.97 && ratios.iter().all(|ratio| (0.9..=1.1).contains(ratio)) {
             break;
         }
-        assert!(tries < 3, "{used} of the cap used, median wait {ratio}");
+        assert!(tries < 3, "{used} of the cap used, waits {ratios:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_killed_for_ten_seconds_is_not_noticed_by_pupils() {
     let mut fleet = Fleet::start(3).await;
-    let report = rush_through("killed", APART, &mut fleet, async |fleet| {
-        fleet.redis.kill();
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        fleet.redis.restart();
-        Instant::now()
+    let report = rush_through(APART, &mut fleet, async |fleet| {
+        let killed = Event::of("killed", fleet, async |fleet| {
+            fleet.redis.kill();
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            fleet.redis.restart();
+        });
+        vec![killed.await]
     })
     .await;
     let wrong = complaints(&report, ALONE);
@@ -276,11 +324,13 @@ async fn redis_killed_for_ten_seconds_is_not_noticed_by_pupils() {
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_stopped_for_ten_seconds_is_not_noticed_by_pupils() {
     let mut fleet = Fleet::start(3).await;
-    let report = rush_through("stopped", APART, &mut fleet, async |fleet| {
-        fleet.redis.signal("STOP");
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        fleet.redis.signal("CONT");
-        Instant::now()
+    let report = rush_through(APART, &mut fleet, async |fleet| {
+        let stopped = Event::of("stopped", fleet, async |fleet| {
+            fleet.redis.signal("STOP");
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            fleet.redis.signal("CONT");
+        });
+        vec![stopped.await]
     })
     .await;
     let wrong = complaints(&report, ALONE);
@@ -289,76 +339,93 @@ async fn redis_stopped_for_ten_seconds_is_not_noticed_by_pupils() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_redis_forgets_the_gateways_know() {
+    // It is over in no time: what follows is judged, too, the mode left for a moment or not at all.
+    const LOOK: Duration = Duration::from_secs(2);
     let mut fleet = Fleet::start(3).await;
-    let report = rush_through("forgetful", SHARED, &mut fleet, async |fleet| {
-        let shared = async |fleet: &Fleet, what: &str| {
-            let begun = Instant::now();
-            // The mode is left for a moment at most, or not at all.
-            tokio::time::sleep(Duration::from_millis(700)).await;
-            for gateway in &fleet.gateways {
-                gateway.until_mode("shared").await;
-            }
-            println!("{what}: shared again after {:?}", begun.elapsed());
-            assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
-        };
+    let report = rush_through(SHARED, &mut fleet, async |fleet| {
         fleet.redis.cli(&["SAVE"]);
         fleet.redis.snapshot(true);
-        fleet.redis.cli(&["FLUSHALL"]);
-        shared(fleet, "FLUSHALL").await;
-        fleet.redis.cli(&["FUNCTION", "FLUSH"]);
-        shared(fleet, "FUNCTION FLUSH").await;
-        fleet.redis.kill();
-        fleet.redis.remove_data();
-        fleet.redis.restart();
-        shared(fleet, "restarted empty").await;
-        fleet.redis.kill();
-        fleet.redis.snapshot(false);
-        fleet.redis.restart();
-        shared(fleet, "restarted from an older snapshot").await;
-        Instant::now()
+        let forgetful: [(&str, fn(&mut RedisServer)); 4] = [
+            ("FLUSHALL", |redis| drop(redis.cli(&["FLUSHALL"]))),
+            ("FUNCTION FLUSH", |redis| {
+                drop(redis.cli(&["FUNCTION", "FLUSH"]))
+            }),
+            ("restarted empty", |redis| {
+                redis.kill();
+                redis.remove_data();
+                redis.restart();
+            }),
+            ("restarted from an older snapshot", |redis| {
+                redis.kill();
+                redis.snapshot(false);
+                redis.restart();
+            }),
+        ];
+        let mut events = Vec::new();
+        for (what, breaks) in forgetful {
+            let mut event = Event::of(what, fleet, async |fleet| {
+                breaks(&mut fleet.redis);
+                // Until the gateways can have noticed.
+                tokio::time::sleep(NOTICED).await;
+            })
+            .await;
+            event.back += NOTICED;
+            let begun = event.time.start;
+            tokio::time::sleep(LOOK.saturating_sub(begun.elapsed())).await;
+            event.time.end = Instant::now();
+            events.push(event);
+        }
+        events
     })
     .await;
     let wrong = complaints(&report, ALONE);
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
+/// Longer than gateways take to notice that Redis has lost something.
+const NOTICED: Duration = Duration::from_millis(700);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_killed_leaves_its_share_to_the_others() {
     let mut fleet = Fleet::start(3).await;
-    let report = rush_through("gateway killed", SILENT, &mut fleet, async |fleet| {
-        let killed = Instant::now();
-        fleet.gateways[0].kill();
-        assert!(fleet.taken_over(killed).await < TAKEN_OVER);
-        tokio::time::sleep(Duration::from_secs(5).saturating_sub(killed.elapsed())).await;
-        let revived = Instant::now();
-        fleet.gateways[0].run().await;
-        revived
+    let report = rush_through(SILENT, &mut fleet, async |fleet| {
+        let killed = Event::of("gateway killed", fleet, async |fleet| {
+            let killed = Instant::now();
+            fleet.gateways[0].kill();
+            assert!(fleet.taken_over(killed).await < TAKEN_OVER);
+            tokio::time::sleep(AWAY.saturating_sub(killed.elapsed())).await;
+            fleet.gateways[0].run().await;
+        });
+        vec![killed.await]
     })
     .await;
     // Requests that were at the killed gateway break; their pupils come again and keep their place.
-    let broken = |kind: &String| matches!(kind.as_str(), "closed" | "refused" | "timeout");
+    let broken = |kind: &String| matches!(kind.as_str(), "closed" | "refused");
     assert!(report.errors.keys().all(broken), "{:?}", report.errors);
     assert_eq!(report.got_in, report.started);
     assert_eq!(report.lost_place, 0);
     assert_eq!(report.shown_place_grew, 0);
     assert_eq!(report.order_inversions, 0);
     assert!(report.max_in_flight().unwrap() <= CAP);
-    // Only logins that died with it can have been begun again.
+    // Only logins that died with it can have been begun again, and typed again.
     let received = report.platforms[0].totals.received;
     let most = report.started + CAP as u64;
     assert!((report.started..=most).contains(&received), "{received}");
+    assert!(report.asked_again <= CAP as u64, "{}", report.asked_again);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_stopped_and_goes_on_does_no_harm() {
     let mut fleet = Fleet::start(3).await;
-    let report = rush_through("gateway stopped", SILENT, &mut fleet, async |fleet| {
-        let stopped = Instant::now();
-        fleet.gateways[0].signal("STOP");
-        assert!(fleet.taken_over(stopped).await < TAKEN_OVER);
-        tokio::time::sleep(Duration::from_secs(5).saturating_sub(stopped.elapsed())).await;
-        fleet.gateways[0].signal("CONT");
-        Instant::now()
+    let report = rush_through(SILENT, &mut fleet, async |fleet| {
+        let stopped = Event::of("gateway stopped", fleet, async |fleet| {
+            let stopped = Instant::now();
+            fleet.gateways[0].signal("STOP");
+            assert!(fleet.taken_over(stopped).await < TAKEN_OVER);
+            tokio::time::sleep(AWAY.saturating_sub(stopped.elapsed())).await;
+            fleet.gateways[0].signal("CONT");
+        });
+        vec![stopped.await]
     })
     .await;
     let wrong = complaints(&report, CAP);
@@ -368,14 +435,16 @@ async fn a_gateway_that_is_stopped_and_goes_on_does_no_harm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_cut_off_from_redis_goes_on_with_its_share() {
     let mut fleet = Fleet::start(3).await;
-    let report = rush_through("gateway cut off", APART, &mut fleet, async |fleet| {
-        let cut = Instant::now();
-        fleet.cable.cut.send_replace(true);
-        fleet.gateways[0].until_mode("frozen").await;
-        assert!(fleet.taken_over(cut).await < TAKEN_OVER);
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        fleet.cable.cut.send_replace(false);
-        Instant::now()
+    let report = rush_through(APART, &mut fleet, async |fleet| {
+        let cut = Event::of("gateway cut off", fleet, async |fleet| {
+            let cut = Instant::now();
+            fleet.cable.cut.send_replace(true);
+            fleet.gateways[0].until_mode("frozen").await;
+            assert!(fleet.taken_over(cut).await < TAKEN_OVER);
+            tokio::time::sleep(AWAY.saturating_sub(cut.elapsed())).await;
+            fleet.cable.cut.send_replace(false);
+        });
+        vec![cut.await]
     })
     .await;
     // It keeps the share it had, and the others take it over: one lease's worth more.
@@ -387,10 +456,12 @@ async fn a_gateway_that_is_cut_off_from_redis_goes_on_with_its_share() {
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_that_are_wrong_change_nothing() {
     let mut fleet = Fleet::start_with(3, &["+5m", "-5m", "+0"]).await;
-    let report = rush_through("clocks", SHARED, &mut fleet, async |fleet| {
-        fleet.gateways[2].set_clock("-1h");
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        Instant::now()
+    let report = rush_through(SHARED, &mut fleet, async |fleet| {
+        let clocks = Event::of("clocks", fleet, async |fleet| {
+            fleet.gateways[2].set_clock("-1h");
+            tokio::time::sleep(AWAY).await;
+        });
+        vec![clocks.await]
     })
     .await;
     let wrong = complaints(&report, CAP);

@@ -165,15 +165,20 @@ async fn what_a_room_costs(schools: usize, more: &str) {
     assert!(known["ahead"].as_u64().unwrap() > 1_000, "{known}");
     let polls = "einlass_polls_total{pool=\"north\"}";
     let before = gateway.metric(polls).await;
-    let many = commands_per_second(&redis, WINDOW, send_many(&gateway, POLLS, poll)).await;
+    let mut many = 0.0_f64;
+    for _ in 0..2 {
+        let polled = send_many(&gateway, POLLS, poll.clone());
+        many = many.max(commands_per_second(&redis, WINDOW, polled).await);
+    }
     let answered = gateway.metric(polls).await - before;
     let grown = bytes.saturating_sub(bytes_before);
     println!(
         "{schools} schools: {few:.1} commands/s with 100 waiting, {many:.1} with 100,000 and {answered} polls; {grown} bytes more"
     );
     assert_eq!(gateway.modes().await, ["shared"]);
+    assert!(answered >= 2.0 * POLLS as f64, "{answered} polls");
     assert!(many < 1.1 * few, "{few} and {many} commands/s");
-    assert!(many > 0.5 * few, "{few} and {many} commands/s");
+    assert!(many > 0.9 * few, "{few} and {many} commands/s");
     assert!(grown < 1_000 * schools as u64, "{grown} bytes more");
 }
 
@@ -240,7 +245,7 @@ async fn a_login_that_goes_straight_through_does_not_wait_for_redis() {
     // Median and the ninth of ten, and how often the room was not shared.
     let measure = async || {
         let (mut times, mut elsewhere) = (Vec::new(), 0);
-        for _ in 0..60 {
+        for _ in 0..200 {
             let mut browser = Browser::new(gateway.edge, GYM);
             let form = browser.form().await;
             let begun = Instant::now();
@@ -267,13 +272,13 @@ async fn a_login_that_goes_straight_through_does_not_wait_for_redis() {
     println!(
         "median, nine of ten, not shared: {quick:?}, with Redis 200 ms away {slow:?}: {ratio:.2}"
     );
-    // Waiting for Redis even once would be a hundred times as long.
-    assert!(ratio < 20.0, "{quick:?} and {slow:?}");
+    // Half as long again is this machine's noise; to wait for Redis once is four hundred times as long.
+    assert!(ratio < 1.5, "{quick:?} and {slow:?}");
     for (_, nine_of_ten, elsewhere) in [quick, slow] {
         assert!(
             nine_of_ten < Duration::from_millis(100),
             "{quick:?} and {slow:?}"
         );
-        assert!(elsewhere < 15, "{quick:?} and {slow:?}");
+        assert!(elsewhere < 50, "{quick:?} and {slow:?}");
     }
 }

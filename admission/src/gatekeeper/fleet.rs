@@ -437,6 +437,8 @@ impl<W> Gatekeeper<W> {
             fleet.set_mode(now, Mode::Recovering);
             fleet.lease_until = Duration::ZERO;
             fleet.pacer = false;
+            // With its share, the tickets of the logins it performs may have been given up.
+            fleet.must_keep = true;
             self.claim_again();
         } else if now.saturating_sub(alone_since) > PATIENCE && fleet.mode != Mode::Frozen {
             self.freeze(now);
@@ -486,7 +488,6 @@ impl<W> Gatekeeper<W> {
             .resume(now, serving, &fleet.notice, fleet.crowd.part());
         fleet.events = Events::default();
         fleet.sent.clear();
-        fleet.released.clear();
         for (id, claiming) in std::mem::take(&mut fleet.claims) {
             self.buffer.insert(id, claiming.waiter);
         }
@@ -720,11 +721,12 @@ impl<W> Gatekeeper<W> {
                     self.buffer.insert(id, claiming.waiter);
                 }
             }
+            // What this gateway gave up is nobody's, however long it takes to say so.
+            told.released
+                .into_iter()
+                .for_each(|key| fleet.released(key));
             if fleet.mode != Mode::Frozen {
                 told.sent.into_iter().for_each(|key| fleet.done(key));
-                told.released
-                    .into_iter()
-                    .for_each(|key| fleet.released(key));
                 if fleet.events.latencies.len() + fleet.events.arrived.len() < MOST_EVENTS {
                     fleet.events.latencies.extend(told.events.latencies);
                     fleet.events.arrived.extend(told.events.arrived);
@@ -924,7 +926,8 @@ impl<W> Gatekeeper<W> {
         };
         let caller = Caller {
             member: fleet.member,
-            nonce: 1,
+            // Should the ledger lose everything once more before this, its epoch is another.
+            nonce: if fleet.seen.epoch == 1 { 2 } else { 1 },
             seen: fleet.seen,
         };
         let state = self.state();

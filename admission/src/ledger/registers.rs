@@ -78,10 +78,11 @@ impl Registers {
     pub fn exchange(&mut self, now: u64, call: &Exchange) -> Exchanged {
         let me = call.caller.member;
         self.wake(now, &call.caller);
-        if now > self.heard + ms(LEASE) / 2 {
+        if now > self.heard + ms(LEASE) / 2 || now < self.heard {
             // So long a silence, longer than between two exchanges of an idle gateway, and nobody
             // could reach the ledger. They go on with the shares they have: nothing is given to one
-            // of them before all the others had the time to say.
+            // of them before all the others had the time to say. A clock that was set back says
+            // nothing about how long it was.
             self.born = now;
         }
         self.heard = now;
@@ -256,6 +257,10 @@ impl Registers {
 
     /// Removes gateways that did not come back. What was in their buffers may come again elsewhere.
     fn bury(&mut self, now: u64) {
+        for row in self.members.values_mut() {
+            // By a clock that was set back since.
+            row.until = row.until.min(now + ms(LEASE));
+        }
         let dead: Vec<MemberId> = self
             .members
             .iter()
@@ -272,7 +277,9 @@ impl Registers {
 
     fn conduct(&mut self, now: u64, me: MemberId) -> Option<Conduct> {
         match self.pacer {
-            Some((id, until)) if id != me && until >= now => return None,
+            Some((id, until)) if id != me && until >= now && until <= now + ms(PACER_LEASE) => {
+                return None;
+            }
             Some((id, _)) if id == me => {}
             _ => self.fence += 1,
         }
@@ -286,5 +293,60 @@ impl Registers {
                 .collect(),
             events: self.events.drain(..).collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3_600_000;
+
+    fn asks(registers: &mut Registers, now: u64, id: u64, seen: Seen) -> Exchanged {
+        let call = Exchange {
+            caller: Caller {
+                member: MemberId(id),
+                nonce: 7,
+                seen,
+            },
+            serving: Serving(0),
+            share: 2,
+            report: Report {
+                in_flight: 2,
+                buffered: 5,
+                down: false,
+            },
+            events: Events::default(),
+            learnt: Vec::new(),
+            released: Vec::new(),
+            sent: Vec::new(),
+            keeps: Vec::new(),
+            claims: Vec::new(),
+        };
+        registers.exchange(now, &call)
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_the_room_for_a_lease_and_no_longer() {
+        let mut registers = Registers::default();
+        let begun = 10 * HOUR;
+        let seen = asks(&mut registers, begun, 1, Seen::default()).seen;
+        asks(&mut registers, begun, 2, seen);
+        // The one that conducts falls silent in the moment in which the clock is set right.
+        let back = begun - HOUR;
+        let asks = |time| asks(&mut registers, back + time, 2, seen);
+        let mut all = (0..=ms(LEASE) + 1)
+            .step_by(200)
+            .map(asks)
+            .collect::<Vec<_>>();
+        let over = all.pop().expect("several");
+        assert!(all.iter().all(|one| one.recovering));
+        assert!(!over.recovering);
+        let conduct = over.conduct.expect("nobody else conducts");
+        assert_eq!(
+            conduct.members.len(),
+            1,
+            "the silent one is not missed for an hour"
+        );
     }
 }

@@ -31,6 +31,8 @@ pub enum Fault {
     Back(Duration),
     /// One gateway does not reach the ledger for so long.
     Cut(usize, Duration),
+    /// What one gateway says reaches the ledger, and no answer comes back, for so long.
+    Deaf(usize, Duration),
     /// One gateway is stopped and goes on.
     Paused(usize, Duration),
     /// One gateway is killed; a new one comes in its place so much later.
@@ -163,6 +165,7 @@ struct Gateway {
     /// When it was stopped for longer than its lease.
     silent_since: Vec<Duration>,
     cut_until: Duration,
+    deaf_until: Duration,
     /// What happened while it was stopped.
     missed: Vec<Event>,
     joins: Vec<(usize, SchoolIndex)>,
@@ -265,7 +268,11 @@ impl Play {
         for (i, (at, fault)) in play.plan.faults.clone().into_iter().enumerate() {
             play.at(at, Event::Fault(i));
             let lasts = match fault {
-                Fault::Down(d) | Fault::Cut(_, d) | Fault::Paused(_, d) | Fault::Killed(_, d) => d,
+                Fault::Down(d)
+                | Fault::Cut(_, d)
+                | Fault::Deaf(_, d)
+                | Fault::Paused(_, d)
+                | Fault::Killed(_, d) => d,
                 Fault::Wiped | Fault::Back(_) => Duration::ZERO,
             };
             play.faults_over = play.faults_over.max(at + lasts);
@@ -302,6 +309,7 @@ impl Play {
             paused_until: Duration::ZERO,
             silent_since: Vec::new(),
             cut_until: Duration::ZERO,
+            deaf_until: Duration::ZERO,
             missed: Vec::new(),
             joins: Vec::new(),
             joining: None,
@@ -492,6 +500,7 @@ impl Play {
                 self.registers = old.restarted();
             }
             Fault::Cut(g, time) => self.gateways[g].cut_until = now + time,
+            Fault::Deaf(g, time) => self.gateways[g].deaf_until = now + time,
             Fault::Killed(g, _) | Fault::Paused(g, _) if !self.gateways[g].alive => {}
             Fault::Paused(g, time) => {
                 self.gateways[g].paused_since = now;
@@ -564,9 +573,13 @@ impl Play {
             self.now,
             self.plan.round_trip,
         );
-        if self.reaches(g) {
+        let answer = if self.reaches(g) {
             let wall = self.wall();
-            let answer = reply(&mut self.registers, wall);
+            Some(reply(&mut self.registers, wall))
+        } else {
+            None
+        };
+        if let Some(answer) = answer.filter(|_| now >= self.gateways[g].deaf_until) {
             self.replies.insert(call, answer);
             let event = if kind == Kind::Join {
                 Event::JoinReply(g, run, call)

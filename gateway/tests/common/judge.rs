@@ -57,6 +57,11 @@ impl Crowd {
         self.begun.elapsed()
     }
 
+    /// A moment, since the crowd is watched.
+    pub fn at(&self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.begun)
+    }
+
     /// When there was a crowd: from the first look at which it waited until nearly all were in. Who
     /// has been called and waits for a slot is one of it, and so is who asks a gateway that is silent.
     fn time(&self, report: &Report) -> Range<Duration> {
@@ -130,7 +135,9 @@ const SHARED_AGAIN: Duration = Duration::from_secs(3);
 /// Something that broke in the middle of a rush.
 pub struct Trouble<'a> {
     pub name: &'a str,
-    /// When it began and was over, since the crowd is watched.
+    /// When the first of all troubles began, since the crowd is watched: the time before is compared.
+    pub begun: Duration,
+    /// When this one began and was over.
     pub time: Range<Duration>,
     /// How much of its beginning is not judged.
     pub settle: Duration,
@@ -143,12 +150,13 @@ impl Trouble<'_> {
     pub fn judge(&self, crowd: &Crowd, report: &Report) {
         let Self {
             name,
+            begun,
             ref time,
             settle,
             back,
         } = *self;
         let stretches = [
-            time.start.saturating_sub(BEFORE)..time.start,
+            begun.saturating_sub(BEFORE)..begun,
             time.clone(),
             time.start + settle..time.end,
         ];

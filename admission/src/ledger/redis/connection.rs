@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -16,10 +16,12 @@ use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
-    ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, TlsMode, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult,
+    TlsCertificates, TlsMode, Value,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::error::{LedgerError, Trouble, lacks_functions};
@@ -163,7 +165,8 @@ pub(super) struct Connection {
     link: ArcSwapOption<Link>,
     /// Calls in a row that were not answered.
     unanswered: AtomicU32,
-    calls: AtomicU64,
+    /// Whether the latest link has answered a call.
+    answered: AtomicBool,
     lost: Notify,
     status: watch::Sender<Status>,
 }
@@ -184,7 +187,8 @@ impl Connection {
             settings,
             link: ArcSwapOption::empty(),
             unanswered: AtomicU32::new(0),
-            calls: AtomicU64::new(0),
+            // So that the first attempt is made at once.
+            answered: AtomicBool::new(true),
             lost: Notify::new(),
             status: watch::Sender::new(Status::Down(Trouble::Connecting)),
         });
@@ -200,17 +204,22 @@ impl Connection {
                         let waiting = timeout(LONGEST_PAUSE, lost);
                         let _ = waiting.await;
                     }
-                    pause = FIRST_PAUSE;
                     continue;
                 }
+                // A link that stood and answered nothing is no better than one that did not stand.
+                if connection.answered.swap(false, Ordering::Relaxed) {
+                    pause = FIRST_PAUSE;
+                } else {
+                    drop(connection);
+                    sleep(pause.mul_f64(jitter.between(0.5, 1.0))).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                let Some(connection) = weak.upgrade() else {
+                    return;
+                };
                 match maker.make(&connection.settings).await {
                     Ok(link) => connection.use_link(link),
-                    Err(trouble) => {
-                        connection.set_status(Status::Down(trouble));
-                        drop(connection);
-                        sleep(pause.mul_f64(jitter.between(0.5, 1.0))).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
-                    }
+                    Err(trouble) => connection.set_status(Status::Down(trouble)),
                 }
             }
         });
@@ -242,10 +251,10 @@ impl Connection {
             }
             .into());
         };
-        self.calls.fetch_add(1, Ordering::Relaxed);
         let trouble = match timeout(self.settings.timeout, link.send(&cmd)).await {
             Ok(Ok(value)) => {
                 self.unanswered.store(0, Ordering::Relaxed);
+                self.answered.store(true, Ordering::Relaxed);
                 if self.status() != Status::Up {
                     self.set_status(Status::Up);
                 }
@@ -326,67 +335,28 @@ fn gives_up(link: &Link, error: &RedisError) -> bool {
 /// Makes connections.
 enum Maker {
     Single(Box<Client>),
-    Sentinel(Box<SentinelClient>),
+    /// One for each of them.
+    Sentinel(Vec<Arc<Mutex<SentinelClient>>>),
     Cluster(Box<redis::cluster::ClusterClient>),
 }
 
 impl Maker {
     fn new(settings: &StoreSettings) -> Result<Self, LedgerError> {
         let wrong = |error: RedisError| LedgerError::Setting(error.to_string());
-        let certificates = TlsCertificates {
-            client_tls: None,
-            root_cert: settings.ca.clone(),
-        };
         let login = settings.login.as_ref();
         Ok(match &settings.server {
             Server::Single { address, database } => {
                 let info = info(address, login, *database).map_err(wrong)?;
                 let client = if address.tls {
-                    Client::build_with_tls(info, certificates)
+                    Client::build_with_tls(info, certificates(settings))
                 } else {
                     Client::open(info)
                 };
                 Self::Single(Box::new(client.map_err(wrong)?))
             }
-            Server::Sentinel {
-                sentinels,
-                master,
-                database,
-                login: to_sentinels,
-            } => {
-                let tls = settings.server.tls();
-                let mut builder = SentinelClientBuilder::new(
-                    sentinels.iter().map(connection_address),
-                    master,
-                    SentinelServerType::Master,
-                )
-                .map_err(wrong)?
-                .set_client_to_redis_db(i64::from(*database))
-                .set_client_to_redis_protocol(ProtocolVersion::RESP3)
-                .set_client_to_sentinel_protocol(ProtocolVersion::RESP3);
-                if tls {
-                    builder = builder
-                        .set_client_to_redis_tls_mode(TlsMode::Secure)
-                        .set_client_to_sentinel_tls_mode(TlsMode::Secure);
-                    if settings.ca.is_some() {
-                        builder = builder
-                            .set_client_to_redis_certificates(certificates.clone())
-                            .set_client_to_sentinel_certificates(certificates);
-                    }
-                }
-                if let Some(login) = login {
-                    builder = builder.set_client_to_redis_password(&login.password);
-                    if let Some(user) = &login.user {
-                        builder = builder.set_client_to_redis_username(user);
-                    }
-                }
-                if let Some(login) = to_sentinels {
-                    builder = builder.set_client_to_sentinel_password(&login.password);
-                    if let Some(user) = &login.user {
-                        builder = builder.set_client_to_sentinel_username(user);
-                    }
-                }
-                Self::Sentinel(Box::new(builder.build().map_err(wrong)?))
+            Server::Sentinel { sentinels, .. } => {
+                let clients = sentinels.iter().map(|one| sentinel(settings, one));
+                Self::Sentinel(clients.collect::<RedisResult<_>>().map_err(wrong)?)
             }
             Server::Cluster { nodes } => {
                 let infos = nodes
@@ -410,7 +380,7 @@ impl Maker {
                 if settings.server.tls() {
                     builder = builder.tls(TlsMode::Secure);
                     if settings.ca.is_some() {
-                        builder = builder.certs(certificates);
+                        builder = builder.certs(certificates(settings));
                     }
                 }
                 Self::Cluster(Box::new(builder.build().map_err(wrong)?))
@@ -431,13 +401,10 @@ impl Maker {
                         .get_multiplexed_async_connection_with_config(&config)
                         .await?,
                 ),
-                Self::Sentinel(client) => {
-                    Link::Single(client.get_async_connection_with_config(&config).await?)
-                }
+                Self::Sentinel(clients) => Link::Single(first(clients, &config).await?),
                 Self::Cluster(client) => Link::Cluster(client.get_async_connection().await?),
             })
         };
-        // Sentinels are asked one after the other.
         let made = timeout(patience * 4, making).await;
         let link = match made {
             Ok(Ok(link)) => link,
@@ -457,6 +424,92 @@ impl Maker {
             .await
             .map_err(|error| Trouble::of(&error))?;
         Ok(link)
+    }
+}
+
+/// A client that asks this one of the sentinels for the master.
+fn sentinel(
+    settings: &StoreSettings,
+    address: &Address,
+) -> RedisResult<Arc<Mutex<SentinelClient>>> {
+    let Server::Sentinel {
+        master,
+        database,
+        login: to_sentinels,
+        ..
+    } = &settings.server
+    else {
+        return Err(RedisError::from((
+            ErrorKind::InvalidClientConfig,
+            "no sentinels",
+        )));
+    };
+    let mut builder = SentinelClientBuilder::new(
+        [connection_address(address)],
+        master,
+        SentinelServerType::Master,
+    )?
+    .set_client_to_redis_db(i64::from(*database))
+    .set_client_to_redis_protocol(ProtocolVersion::RESP3)
+    .set_client_to_sentinel_protocol(ProtocolVersion::RESP3);
+    if settings.server.tls() {
+        builder = builder
+            .set_client_to_redis_tls_mode(TlsMode::Secure)
+            .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+        if settings.ca.is_some() {
+            builder = builder
+                .set_client_to_redis_certificates(certificates(settings))
+                .set_client_to_sentinel_certificates(certificates(settings));
+        }
+    }
+    if let Some(login) = &settings.login {
+        builder = builder.set_client_to_redis_password(&login.password);
+        if let Some(user) = &login.user {
+            builder = builder.set_client_to_redis_username(user);
+        }
+    }
+    if let Some(login) = to_sentinels {
+        builder = builder.set_client_to_sentinel_password(&login.password);
+        if let Some(user) = &login.user {
+            builder = builder.set_client_to_sentinel_username(user);
+        }
+    }
+    Ok(Arc::new(Mutex::new(builder.build()?)))
+}
+
+/// Asks all sentinels at once for the master: one that hangs, with the machine of the old master
+/// perhaps, keeps nobody from the new one. The first connection that stands counts; the error is the
+/// last one's.
+async fn first(
+    clients: &[Arc<Mutex<SentinelClient>>],
+    config: &AsyncConnectionConfig,
+) -> RedisResult<MultiplexedConnection> {
+    let mut asked = JoinSet::new();
+    for client in clients {
+        let (client, config) = (Arc::clone(client), config.clone());
+        asked.spawn(async move {
+            let mut client = client.lock().await;
+            client.get_async_connection_with_config(&config).await
+        });
+    }
+    let mut answer = Err(RedisError::from((
+        ErrorKind::InvalidClientConfig,
+        "no sentinels",
+    )));
+    while let Some(joined) = asked.join_next().await {
+        match joined {
+            Ok(Ok(link)) => return Ok(link),
+            Ok(Err(error)) => answer = Err(error),
+            Err(_) => {}
+        }
+    }
+    answer
+}
+
+fn certificates(settings: &StoreSettings) -> TlsCertificates {
+    TlsCertificates {
+        client_tls: None,
+        root_cert: settings.ca.clone(),
     }
 }
 

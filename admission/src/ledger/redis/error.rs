@@ -46,7 +46,7 @@ pub enum Trouble {
     Password(String),
     /// The user may not do what is needed.
     #[error(
-        "The Redis user lacks a permission ({0}): [store] user needs +fcall +info +time +@read +@write ~PREFIX:*, beside a database number +select, behind sentinels +role, in a cluster +cluster +readonly +asking"
+        "The Redis user lacks a permission ({0}): [store] user needs +@read +@write -@dangerous +fcall +info +time ~PREFIX:*, beside a database number +select, behind sentinels +role, in a cluster +cluster +readonly +asking"
     )]
     Permission(String),
     /// A replica that cannot be written to.

@@ -3,7 +3,8 @@
 -- The ledger's registers and sums. What is decided with them is decided elsewhere; here is only
 -- what has to happen at once, for several gateways. It does what `Registers` does, call by call.
 --
--- All keys of a room begin alike and share one hash tag. KEYS[1] is the one of the registers:
+-- All keys of a room begin alike and share one hash tag. KEYS[1] is the one of the registers. All but
+-- those of the used tickets are named, so that a cluster that is moving them lets no call see a part:
 --   :r    hash    epoch, born, heard, version, serving, cap, notice, fence, pacer, until
 --   :m    hash    gateway -> "held until in_flight buffered down"
 --   :t    hash    gateway -> the slots the pacer wants it to have
@@ -111,10 +112,12 @@ local function exchange(keys, args)
 
   local r =
     redis.call('HMGET', p .. ':r', 'serving', 'cap', 'notice', 'fence', 'pacer', 'until', 'heard')
-  if now > (tonumber(r[7]) or 0) + lease / 2 then
+  local heard = tonumber(r[7]) or 0
+  if now > heard + lease / 2 or now < heard then
     -- So long a silence, longer than between two exchanges of an idle gateway, and nobody could
     -- reach the ledger. They go on with the shares they have: nothing is given to one of them
-    -- before all the others had the time to say.
+    -- before all the others had the time to say. A clock that was set back says nothing about how
+    -- long it was.
     born = now
   end
   redis.call('HSET', p .. ':r', 'heard', now, 'born', born)
@@ -130,6 +133,10 @@ local function exchange(keys, args)
   local rows = redis.call('HGETALL', p .. ':m')
   for i = 1, #rows, 2 do
     local held, till, report = string.match(rows[i + 1], '^(%d+) (%d+) (.*)$')
+    if tonumber(till) > now + lease then -- by a clock that was set back since
+      till = now + lease
+      redis.call('HSET', p .. ':m', rows[i], held .. ' ' .. till .. ' ' .. report)
+    end
     if tonumber(till) < now then
       redis.call('HDEL', p .. ':m', rows[i])
       forget(p, rows[i])
@@ -204,7 +211,7 @@ local function exchange(keys, args)
 
   local fence, happened = 0, {}
   local pacer, till = r[5], tonumber(r[6]) or 0
-  if pacer == me or not pacer or till < now then
+  if pacer == me or not pacer or till < now or till > now + pacer_lease then
     fence = tonumber(r[4]) or 0
     if pacer ~= me then
       fence = fence + 1

@@ -1,8 +1,10 @@
 //! The ledger in Redis: the same registers, shared by gateways that come and go.
 //!
 //! A room's keys begin alike and share a hash tag, so that a cluster keeps them together. Each of
-//! the four calls is one Redis Function, so each happens at once. Nothing here is retried: what was
-//! not answered in time is told again, with what has happened since, by the next call.
+//! the four calls is one Redis Function, so each happens at once. Nothing here is retried, but for
+//! what a cluster's client sends again after a redirect or a broken connection: what was not
+//! answered in time is told again, with what has happened since, by the next call. Two joins for one
+//! leave turns to nobody, two exchanges change nothing more than one but for what they measured.
 
 mod codec;
 mod connection;
@@ -17,7 +19,11 @@ pub use connection::{Address, Login, Server, Status, StoreSettings};
 pub use error::{LedgerError, Trouble};
 
 use self::connection::Connection;
-use super::{Exchange, Exchanged, Join, Joined, Merge, Publish};
+use super::{Exchange, Exchanged, Join, Joined, MemberId, Merge, Publish};
+
+/// What a room's keys end in; the Functions know the room by the first.
+const KEYS: [&str; 6] = [REGISTERS, ":m", ":t", ":l", ":v", ":e"];
+const REGISTERS: &str = ":r";
 
 /// The rooms of all gateways that use the same servers and prefix.
 #[derive(Clone, Debug)]
@@ -55,7 +61,7 @@ impl RedisLedger {
     pub fn room(&self, key: crate::RoomKey) -> RedisRoom {
         RedisRoom {
             ledger: self.clone(),
-            key: format!("{}:{{{:016x}}}:r", self.prefix, key.0).into(),
+            key: format!("{}:{{{:016x}}}{REGISTERS}", self.prefix, key.0).into(),
         }
     }
 
@@ -74,35 +80,42 @@ impl RedisLedger {
 impl RedisRoom {
     /// See [`super::Registers::exchange`].
     pub async fn exchange(&self, call: &Exchange) -> Result<Exchanged, LedgerError> {
-        let mut cmd = self.function("einlass_1_exchange");
+        let mut cmd = self.function("einlass_1_exchange", call.caller.member);
         codec::exchange(&mut cmd, call, self.ledger.lifetime);
         codec::exchanged(&self.ledger.connection.call(cmd).await?, call)
     }
 
     /// See [`super::Registers::join`].
     pub async fn join(&self, call: &Join) -> Result<Joined, LedgerError> {
-        let mut cmd = self.function("einlass_1_join");
+        let mut cmd = self.function("einlass_1_join", call.caller.member);
         codec::join(&mut cmd, call);
         codec::joined(&self.ledger.connection.call(cmd).await?, call)
     }
 
     /// See [`super::Registers::publish`].
     pub async fn publish(&self, call: &Publish) -> Result<bool, LedgerError> {
-        let mut cmd = self.function("einlass_1_publish");
+        let mut cmd = self.function("einlass_1_publish", call.member);
         codec::publish(&mut cmd, call);
         codec::accepted(&self.ledger.connection.call(cmd).await?)
     }
 
     /// See [`super::Registers::merge`].
     pub async fn merge(&self, call: &Merge) -> Result<bool, LedgerError> {
-        let mut cmd = self.function("einlass_1_merge");
+        let mut cmd = self.function("einlass_1_merge", call.caller.member);
         codec::merge(&mut cmd, call, self.ledger.lifetime);
         codec::accepted(&self.ledger.connection.call(cmd).await?)
     }
 
-    fn function(&self, name: &str) -> Cmd {
+    /// A call with all the keys it may touch, but those of the used tickets, which it finds by
+    /// itself: their number is not bounded.
+    fn function(&self, name: &str, member: MemberId) -> Cmd {
+        let room = self.key.strip_suffix(REGISTERS).unwrap_or(&self.key);
         let mut cmd = ::redis::cmd("FCALL");
-        cmd.arg(name).arg(1).arg(&*self.key);
+        cmd.arg(name).arg(KEYS.len() + 1);
+        for key in KEYS {
+            cmd.arg(format!("{room}{key}"));
+        }
+        cmd.arg(format!("{room}:c:{}", member.0));
         cmd
     }
 }
