@@ -21,6 +21,8 @@ const MOST_LATENCIES: usize = 4_096;
 pub(crate) struct Scene {
     /// The part of the whole pool this is, 0 to 1: its capacity counts only so far.
     pub(crate) portion: f64,
+    /// How much work the buffers should hold.
+    pub(crate) depth: Duration,
     /// Pupils in the buffers.
     pub(crate) buffered: usize,
     /// Logins that may be in flight.
@@ -191,6 +193,7 @@ impl Conductor {
         let flow = Flow {
             capacity: self.capacity().map(|c| c * scene.portion + scene.help),
             proven: self.outputs.proven.map(|c| c * scene.portion),
+            depth: scene.depth.as_secs_f64(),
             buffered: scene.buffered,
             coming: part(self.arrivals.coming(now), scene.shows) + typing,
             typing,

@@ -14,13 +14,16 @@ const INTEGRAL_RANGE: (f64, f64) = (-0.7, 1.5);
 const FEED_FORWARD_MAX: f64 = 1.5;
 /// How much work the buffer should hold.
 pub(crate) const TARGET: Duration = Duration::from_secs(1);
+/// The same while the ledger is away: when it is back it decides about no ticket for a lease, and the
+/// slots are filled from the buffer alone.
+pub(crate) const TARGET_APART: Duration = Duration::from_secs(2);
 /// Longer gaps between two steps (a stopped process) are not made up for.
 const LONGEST_STEP: Duration = Duration::from_millis(500);
-/// What must be in the buffer or on the way to it, in seconds of work. A loop that only steers the
-/// rate needs a browser's poll interval to fill an empty pipe, and a buffer's worth of work is lost
-/// each time (measured: 1.6 s at the start of a morning). One second for the buffer, and half of
-/// what the browsers need to notice; in the steady state there is always more on the way.
-const PIPE: f64 = 1.5;
+/// What must be on the way to the buffer, beyond what is missing in it, in seconds of work. A loop that
+/// only steers the rate needs a browser's poll interval to fill an empty pipe, and a buffer's worth of
+/// work is lost each time (measured: 1.6 s at the start of a morning). Half of what the browsers need
+/// to notice; in the steady state there is always more on the way.
+const PIPE: f64 = 0.5;
 /// However wrong the estimate: not more in the buffer and on the way than so many seconds of work.
 const BOUND: f64 = 5.0;
 /// The same for those who type: it may take longer than it did.
@@ -40,6 +43,8 @@ pub(crate) struct Flow {
     pub(crate) capacity: Option<f64>,
     /// The part of it that was seen, and not only hoped for.
     pub(crate) proven: Option<f64>,
+    /// How much work the buffer should hold, in seconds.
+    pub(crate) depth: f64,
     /// Pupils in the buffer.
     pub(crate) buffered: usize,
     /// Pupils released and still on their way.
@@ -123,14 +128,14 @@ impl Controller {
             // Nothing answered yet.
             let most = flow
                 .ceiling
-                .map(|most| u64::from(flow.free) + (PIPE * most) as u64 + 1);
+                .map(|most| u64::from(flow.free) + ((flow.depth + PIPE) * most) as u64 + 1);
             return ahead
                 .min(most.unwrap_or(u64::MAX))
                 .saturating_sub(owed)
                 .min(flow.waiting);
         };
         let proven = flow.proven.map_or(capacity, |proven| proven.min(capacity));
-        let target = (capacity * TARGET.as_secs_f64()).max(1.0);
+        let target = (capacity * flow.depth).max(1.0);
         // Whoever types beyond what is worked off meanwhile will stand in the buffer. To wait until
         // they do, some seconds later, would be to call more and more until then.
         let surplus = if flow.lead > 0.0 {
@@ -148,7 +153,8 @@ impl Controller {
             (capacity * feed_forward * (1.0 + PROPORTIONAL * error + self.integral)).max(0.0);
         self.credit += rate * dt;
         // An empty pipe is filled at once, and so is a slot that nobody is on the way to.
-        let pipe = ((PIPE * capacity + flow.lead * proven) as u64).saturating_sub(owed);
+        let pipe =
+            (((flow.depth + PIPE) * capacity + flow.lead * proven) as u64).saturating_sub(owed);
         let mut urgent = pipe.max(u64::from(flow.free).saturating_sub(flow.coming));
         if !flow.settled && flow.ceiling.is_none() {
             // A slot that stands empty between two pupils teaches nothing.
@@ -192,6 +198,7 @@ mod tests {
         let flow = Flow {
             capacity: Some(0.5),
             proven: None,
+            depth: 1.0,
             buffered: 0,
             coming: 0,
             typing: 0,

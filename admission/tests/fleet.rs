@@ -93,7 +93,9 @@ fn troubles() -> Vec<Trouble> {
         },
     };
     vec![
-        trouble("down", Fault::Down(s(10)), 10),
+        // With the time in which the ledger that is back decides about nothing.
+        trouble("down", Fault::Down(s(10)), 13),
+        trouble("down for a moment", Fault::Down(s(2)), 5),
         trouble("wiped", Fault::Wiped, 5),
         trouble("back in time", Fault::Back(s(4)), 5),
         trouble("cut", Fault::Cut(0, s(8)), 8),

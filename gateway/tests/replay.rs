@@ -25,7 +25,8 @@ impl Fleet {
         let redis = RedisServer::start(&[]);
         let schools = [(GYM, 900)];
         let setup = Setup::default()
-            .region("north", platform.backends(), 1, &schools, "hold = \"0s\"")
+            // A slot for each of them.
+            .region("north", platform.backends(), 3, &schools, "hold = \"0s\"")
             .text(&format!(
                 "[store]\nredis = \"redis://127.0.0.1:{}\"\n",
                 redis.port
@@ -54,18 +55,27 @@ impl Fleet {
         self.platform.snapshot(false).totals.received
     }
 
-    /// A browser that waited while somebody else's login was under way, and is called.
+    /// A browser that waited while others' logins were under way, and is called.
     async fn called(&self) -> Browser {
-        let mut other = Browser::new(self.gateways[0].edge, GYM);
-        let mut browser = other.clone();
-        let (form, first) = (browser.form().await, other.form().await);
         self.platform.set_workers(0);
-        let busy = tokio::spawn(async move { other.post("/login", &first).await });
-        assert!(eventually(async || self.platform.in_flight() > 0).await);
+        let mut busy = Vec::new();
+        for gateway in &self.gateways {
+            let mut other = Browser::new(gateway.edge, GYM);
+            let form = other.form().await;
+            busy.push(tokio::spawn(
+                async move { other.post("/login", &form).await },
+            ));
+        }
+        let all = self.gateways.len();
+        assert!(eventually(async || self.platform.in_flight() == all).await);
+        let mut browser = Browser::new(self.gateways[0].edge, GYM);
+        let form = browser.form().await;
         let sent = browser.post("/login", &form).await;
         assert_eq!(sent.location(), "/_einlass/wait");
         self.platform.set_workers(1);
-        busy.await.unwrap();
+        for other in busy {
+            other.await.unwrap();
+        }
         browser.until("ready").await;
         browser
     }

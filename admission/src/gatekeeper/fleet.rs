@@ -874,6 +874,7 @@ impl<W> Gatekeeper<W> {
                 now,
                 &Scene {
                     portion: 1.0,
+                    depth: TARGET,
                     buffered: buffered as usize,
                     cap,
                     free: cap.saturating_sub(in_flight).saturating_sub(buffered),

@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::buffer::{Buffer, WaiterId};
 use crate::conductor::{Conductor, Scene, part};
 use crate::curve::Curve;
+use crate::flow::{TARGET, TARGET_APART};
 use crate::forecast::{Forecast, Scores, Sight};
 use crate::learning::{Learning, Lesson};
 use crate::pacer::{Pacer, Verdict};
@@ -568,6 +569,10 @@ impl<W> Gatekeeper<W> {
             now,
             &Scene {
                 portion: portion * reach,
+                depth: match self.fleet {
+                    Some(_) => TARGET_APART,
+                    None => TARGET,
+                },
                 buffered: self.buffered(),
                 cap: self.buffer.cap(),
                 free: self
