@@ -14,8 +14,10 @@ const INTEGRAL_RANGE: (f64, f64) = (-0.7, 1.5);
 const FEED_FORWARD_MAX: f64 = 1.5;
 /// How much work the buffer should hold.
 pub(crate) const TARGET: Duration = Duration::from_secs(1);
-/// The same while the ledger is away: when it is back it decides about no ticket for a lease, and the
-/// slots are filled from the buffer alone.
+/// The same with several gateways: a ledger that has lost something decides about no ticket for a
+/// lease, and the slots are filled from the buffers alone meanwhile.
+pub(crate) const TARGET_SHARED: Duration = Duration::from_millis(1_300);
+/// The same while the ledger is away: when it is back, this comes on top of what its absence cost.
 pub(crate) const TARGET_APART: Duration = Duration::from_secs(2);
 /// Longer gaps between two steps (a stopped process) are not made up for.
 const LONGEST_STEP: Duration = Duration::from_millis(500);

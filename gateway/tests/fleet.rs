@@ -340,7 +340,7 @@ async fn redis_stopped_for_ten_seconds_is_not_noticed_by_pupils() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_redis_forgets_the_gateways_know() {
     // It is over in no time: what follows is judged, too, the mode left for a moment or not at all.
-    const LOOK: Duration = Duration::from_secs(2);
+    const LOOK: Duration = Duration::from_secs(3);
     let mut fleet = Fleet::start(3).await;
     let report = rush_through(SHARED, &mut fleet, async |fleet| {
         fleet.redis.cli(&["SAVE"]);

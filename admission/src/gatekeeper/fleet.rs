@@ -13,7 +13,7 @@ use super::crowd::Crowd;
 use super::{Buffered, Gatekeeper, Grant};
 use crate::buffer::WaiterId;
 use crate::conductor::{Scene, part};
-use crate::flow::TARGET;
+use crate::flow::TARGET_SHARED;
 use crate::forecast::Word;
 use crate::ledger::{
     Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, MemberId, Merge, Notice,
@@ -123,6 +123,10 @@ pub(super) struct Fleet<W> {
     lease_until: Duration,
     /// The part of the room this gateway is, as last heard.
     portion: f64,
+    /// The ledger was away, and what it lost is not told yet.
+    was_frozen: bool,
+    /// The room's cap when this gateway was cut off.
+    cap_then: u32,
     /// Whether that was ever heard, and for long enough to be true.
     counted: bool,
     /// The part of the browsers that comes here, and the turns given to them alone.
@@ -169,6 +173,8 @@ impl<W> Fleet<W> {
             share: membership.share_unheard,
             lease_until: Duration::ZERO,
             portion: 1.0,
+            was_frozen: false,
+            cap_then: 0,
             counted: false,
             crowd: Crowd::default(),
             notice: Notice::default(),
@@ -448,13 +454,13 @@ impl<W> Gatekeeper<W> {
         };
         let frozen = fleet.mode == Mode::Frozen;
         let usable = frozen || now <= fleet.lease_until;
-        let (share, portion) = (fleet.share, fleet.portion);
+        let (share, portion, full) = (fleet.share, fleet.portion, fleet.cap_then.max(1));
         let mut cap = if usable { share } else { 0 };
         if frozen {
             // The share is as much as there may be, and less if the backend can do less by now.
             self.conductor.pace(now, in_flight, portion, unreachable);
-            let most = f64::from(self.conductor.cap()) * portion;
-            cap = cap.min(slots(most));
+            let left = f64::from(self.conductor.cap()) / f64::from(full);
+            cap = slots(f64::from(share) * left.min(1.0));
         }
         self.set_slots(cap);
         if frozen && self.releases() {
@@ -478,6 +484,7 @@ impl<W> Gatekeeper<W> {
             fleet.crowd.has_slots(fleet.portion);
         }
         fleet.set_mode(now, Mode::Frozen);
+        fleet.was_frozen = true;
         fleet.crowd.cut_off();
         // Where there are more gateways than slots, or a slot was just changing hands, some have
         // none. Whoever waits there must not wait until the ledger is back.
@@ -486,6 +493,7 @@ impl<W> Gatekeeper<W> {
         fleet.must_merge = true;
         self.conductor
             .resume(now, serving, &fleet.notice, fleet.crowd.part());
+        fleet.cap_then = self.conductor.cap();
         fleet.events = Events::default();
         fleet.sent.clear();
         for (id, claiming) in std::mem::take(&mut fleet.claims) {
@@ -590,10 +598,20 @@ impl<W> Gatekeeper<W> {
             return Answer::of(self.grant());
         };
         let told = fleet.told.take().unwrap_or_default();
-        let decided = if reply.recovering {
+        let decided = if !reply.recovering {
+            told.claims
+        } else if fleet.was_frozen {
+            // Nobody could ask whether a ticket had entered elsewhere, and nobody waits for the time
+            // that all have to say so.
+            for (id, _) in told.claims {
+                if let Some(claiming) = fleet.claims.remove(&id) {
+                    self.buffer.insert(id, claiming.waiter);
+                    fleet.must_keep = true;
+                }
+            }
             Vec::new()
         } else {
-            told.claims
+            Vec::new()
         };
         for (id, key) in decided {
             if reply.undecided.contains(&key) {
@@ -630,6 +648,7 @@ impl<W> Gatekeeper<W> {
             fleet.set_mode(now, Mode::Recovering);
         } else {
             fleet.set_mode(now, Mode::Shared);
+            fleet.was_frozen = false;
         }
         fleet.share = reply.share;
         fleet.lease_until = asked + LEASE;
@@ -874,7 +893,7 @@ impl<W> Gatekeeper<W> {
                 now,
                 &Scene {
                     portion: 1.0,
-                    depth: TARGET,
+                    depth: TARGET_SHARED,
                     buffered: buffered as usize,
                     cap,
                     free: cap.saturating_sub(in_flight).saturating_sub(buffered),
@@ -997,7 +1016,7 @@ fn slots(number: f64) -> u32 {
     reason = "saturates, and a number of pupils is positive"
 )]
 fn work(pace: f64) -> u64 {
-    (pace * TARGET.as_secs_f64()) as u64
+    (pace * TARGET_SHARED.as_secs_f64()) as u64
 }
 
 fn portion(share: u32, cap: u32) -> f64 {
