@@ -534,6 +534,7 @@ impl Metrics {
             ("handshake_timeout", counts.handshake_timeouts),
             ("head_timeout", counts.head_timeouts),
             ("head_too_long", counts.heads_too_long),
+            ("proxy_header", counts.proxy_headers),
             ("panic", counts.panics),
         ] {
             self.edge

@@ -141,6 +141,7 @@ fn edge_settings(config: &Config) -> EdgeSettings {
     EdgeSettings {
         listen: edge.listen.clone(),
         listen_tls: edge.listen_tls.clone(),
+        proxy_protocol: edge.proxy_protocol.then(|| edge.trusted_proxies.clone()),
         certificates: certificates.collect(),
         max_connections: edge.max_connections as usize,
         handshake_timeout: edge.handshake_timeout,
