@@ -32,6 +32,8 @@ async fn a_backend_is_told_the_truth_about_the_client() {
         headers.insert("x-forwarded-host", "bank.example".parse().unwrap());
         headers.insert("x-real-ip", "203.0.113.9".parse().unwrap());
         headers.insert("forwarded", "for=203.0.113.9".parse().unwrap());
+        headers.insert("x-forwarded-prefix", "/einlass".parse().unwrap());
+        headers.insert("true-client-ip", "203.0.113.9".parse().unwrap());
         headers.append("cookie", "a=1; einlass_ticket=x".parse().unwrap());
         headers.append("cookie", "einlass_pass=y; b=2".parse().unwrap());
         headers.insert("einlass-ticket", "z".parse().unwrap());
@@ -53,6 +55,10 @@ async fn a_backend_is_told_the_truth_about_the_client() {
             seen.contains("\r\nx-forwarded-host: gym.example\r\n"),
             "{seen}"
         );
+        assert!(seen.contains("\r\nx-forwarded-port: 80\r\n"), "{seen}");
+        assert!(seen.contains("\r\nx-real-ip: 127.0.0.1\r\n"), "{seen}");
+        let forwarded = "\r\nforwarded: for=127.0.0.1;host=\"gym.example\";proto=http\r\n";
+        assert!(seen.contains(forwarded), "{seen}");
         assert!(seen.contains("\r\ncookie: a=1; b=2\r\n"), "{seen}");
         assert!(
             !seen.contains("einlass") && !seen.contains("203.0.113.9"),
@@ -85,6 +91,18 @@ async fn a_trusted_proxy_is_believed() {
     assert!(seen.contains("\r\nx-forwarded-proto: https\r\n"), "{seen}");
     let pass = answer.headers["set-cookie"].to_str().unwrap();
     assert!(pass.contains("Secure"), "the browser came by TLS: {pass}");
+    // One that speaks only the newer language.
+    let mut request = get("/page", GYM);
+    let element = "for=\"[2001:db8::7]:4711\";proto=https, for=127.0.0.2";
+    let headers = request.headers_mut();
+    headers.insert("forwarded", element.parse().unwrap());
+    send(gateway.edge, request).await;
+    let seen = backend.last();
+    assert!(
+        seen.contains("\r\nx-forwarded-for: 2001:db8::7\r\n"),
+        "{seen}"
+    );
+    assert!(seen.contains("\r\nx-forwarded-proto: https\r\n"), "{seen}");
 }
 
 #[tokio::test]
