@@ -38,6 +38,9 @@ const AWAY_LIFETIME: Duration = Duration::from_hours(24);
 /// How long a browser may take to send a login, however slowly.
 const LONGEST_SUBMIT: Duration = Duration::from_secs(30);
 
+/// How long a browser waits for a login at a pool that gives no sign of life, at least.
+const SILENT: Duration = Duration::from_secs(5);
+
 /// A ticket and the text it came in: seals are bound to the text.
 pub(crate) struct Held {
     pub(crate) ticket: Ticket,
@@ -317,9 +320,15 @@ impl Gateway {
         let pool = away.as_ref().unwrap_or(own);
         let retry = login.clone();
         let stay = Stay::of(&self.keys, pool, request, &session.req_header().headers);
-        let answer = login::perform(&self.logins, pool, slot, login, stay).await;
-        // The sender is dropped without a word only if the task panicked.
-        let answer = answer.unwrap_or(Err(Failure::Lost(login::Lost::Broken)));
+        let usual = slot.overdue_after().unwrap_or_default();
+        let answer = login::perform(&self.logins, pool, slot, login, stay);
+        let answer = tokio::select! {
+            biased;
+            // The sender is dropped without a word only if the task panicked.
+            answer = answer => answer.unwrap_or(Err(Failure::Lost(login::Lost::Broken))),
+            // The login goes on, and keeps its slot.
+            () = pool.room.silent(usual.max(SILENT)) => Err(Failure::Lost(login::Lost::Timeout)),
+        };
         self.metrics.login(&pool.name, &answer);
         let class = match &answer {
             Ok(answer) => Some(Class::of(pool, &retry.method, &answer.header)),

@@ -21,6 +21,8 @@ const MOST_EJECTED: f64 = 0.3;
 /// A backend without an answer so far is taken for so much of the pool's latency: it is tried, and
 /// not stormed, because what is in flight there counts as everywhere.
 const CURIOSITY: f64 = 0.5;
+/// While no backend answers anything, a page may try so often.
+const TRY: Duration = Duration::from_secs(5);
 /// How fast the pool's own peak latency fades.
 const FADE: Duration = Duration::from_secs(30);
 
@@ -39,6 +41,8 @@ pub(super) struct Balancer {
     goods: u64,
     logins: PeakEwma,
     reads: PeakEwma,
+    /// While no backend answers anything: when the next page may try.
+    next_try: Option<Duration>,
     events: Vec<Event>,
 }
 
@@ -65,6 +69,8 @@ pub(super) struct Wish<'a> {
 pub(super) enum Choice {
     /// This one. It counts as sent.
     At(Id, SocketAddr),
+    /// The same, to try whether anything comes back.
+    Try(Id, SocketAddr),
     /// All that would do are at their bound.
     Full,
     /// The one where its session lives is being restarted.
@@ -111,6 +117,7 @@ impl Balancer {
             goods: 0,
             logins: PeakEwma::new(FADE),
             reads: PeakEwma::new(FADE),
+            next_try: None,
             events: Vec::new(),
         }
     }
@@ -160,6 +167,10 @@ impl Balancer {
         if self.members.iter().any(away) {
             return Choice::Away;
         }
+        let tries = wish.kind != Kind::Login && self.is_mute();
+        if tries && self.next_try.is_some_and(|next| now < next) {
+            return Choice::Nobody;
+        }
         let Some(index) = self.index(now, wish) else {
             let untried = |m: &&Member| !wish.tried.contains(&m.address);
             let busy = self.members.iter().filter(untried).any(Member::at_all);
@@ -168,6 +179,10 @@ impl Balancer {
         let goods = self.goods;
         let member = &mut self.members[index];
         member.send(now, wish.kind, goods);
+        if tries {
+            self.next_try = Some(now + TRY);
+            return Choice::Try(member.id, member.address);
+        }
         Choice::At(member.id, member.address)
     }
 
@@ -342,10 +357,44 @@ impl Balancer {
         self.change(id, |member, _| member.checked(now, passed, rules, spread));
     }
 
-    /// No backend can be reached, or the operator lets nobody in at any.
+    /// Backends to be asked now whether they answer at all, and how long for.
+    pub(super) fn knocks(&mut self, now: Duration) -> Vec<(Id, SocketAddr, Duration)> {
+        let usual = self.usual(now);
+        let rules = self.rules;
+        let knock = |m: &mut Member| {
+            let within = m.knock(now, &rules, usual)?;
+            Some((m.id, m.address, within))
+        };
+        self.members.iter_mut().filter_map(knock).collect()
+    }
+
+    pub(super) fn knocked(&mut self, now: Duration, id: Id, answered: bool) {
+        let usual = self.usual(now);
+        let before = self.is_mute();
+        self.change(id, |member, rules| {
+            member.knocked(now, rules, usual, answered);
+        });
+        if self.is_mute() && !before {
+            self.next_try = Some(now + TRY);
+        }
+        self.judge(now, id);
+    }
+
+    /// Connections stand, and nothing at all comes back, from any backend in use.
+    pub(super) fn is_mute(&self) -> bool {
+        let mut usable = self.members.iter().filter(|m| m.usable()).peekable();
+        usable.peek().is_some() && usable.all(Member::is_mute)
+    }
+
+    /// The latency of the pool's logins, in seconds.
+    fn usual(&self, now: Duration) -> f64 {
+        self.logins.value(now).unwrap_or(0.0)
+    }
+
+    /// No backend can be reached, or none answers anything, or the operator lets nobody in at any.
     pub(super) fn down(&self) -> bool {
         let mut there = self.members.iter().filter(|m| !m.leaving && !m.drains());
-        there.all(|m| !m.reachable())
+        there.all(|m| !m.reachable()) || self.is_mute()
     }
 
     /// Requests that all of them together may owe an answer now: little while they start slowly.
@@ -401,7 +450,7 @@ impl Balancer {
 
     /// Ejects a backend if its answers, or that it gives none, ask for it and it is not the last.
     fn judge(&mut self, now: Duration, id: Id) {
-        let usual = self.logins.value(now).unwrap_or(0.0);
+        let usual = self.usual(now);
         let Some(member) = self.members.iter().find(|m| m.id == id) else {
             return;
         };

@@ -203,6 +203,88 @@ fn a_backend_that_says_nothing_is_ejected_within_three_seconds() {
     }
 }
 
+/// Two pages that nobody answers, at the same backend.
+fn two_pages_at_one(balancer: &mut Balancer) -> SocketAddr {
+    let mut owed: Vec<SocketAddr> = Vec::new();
+    loop {
+        let Choice::At(id, to) = balancer.choose(at(0.0), page()) else {
+            panic!("none is full");
+        };
+        let here = owed.first().is_none_or(|first| *first == to);
+        if !here {
+            balancer.good(at(0.0), id, Some((Kind::Read, at(0.02))));
+            balancer.free(at(0.0), id);
+        } else if owed.len() == 1 {
+            return to;
+        } else {
+            owed.push(to);
+        }
+    }
+}
+
+fn page() -> Wish<'static> {
+    Wish {
+        kind: Kind::Read,
+        rank: Rank::Page,
+        home: Home::Anywhere,
+        tried: &[],
+    }
+}
+
+#[test]
+fn pages_without_an_answer_eject_only_a_backend_that_does_not_answer_when_asked() {
+    for (answers, expected) in [(true, State::Up), (false, State::Ejected)] {
+        let mut balancer = pool(2);
+        let polled = two_pages_at_one(&mut balancer);
+        let other = balancer.members.iter().find(|m| m.address != polled);
+        let other = other.unwrap().id;
+        for step in 0..60_u32 {
+            let now = Duration::from_millis(50) * step;
+            balancer.good(now, other, Some((Kind::Login, LOGIN)));
+            for (id, at, _) in balancer.knocks(now) {
+                assert_eq!(at, polled);
+                balancer.knocked(now, id, answers);
+            }
+            balancer.tick(now);
+        }
+        assert_eq!(state(&balancer, polled), expected, "{answers}");
+    }
+}
+
+#[test]
+fn a_pool_that_answers_nothing_refuses_pages_at_once_but_for_one_that_tries() {
+    let mut balancer = pool(2);
+    for _ in 0..8 {
+        assert!(matches!(balancer.choose(at(0.0), page()), Choice::At(..)));
+    }
+    let knocked = |balancer: &mut Balancer, now, answered| {
+        let asked = balancer.knocks(now);
+        for (id, ..) in &asked {
+            balancer.knocked(now, *id, answered);
+        }
+        asked.len()
+    };
+    assert_eq!(knocked(&mut balancer, at(0.5), false), 0, "not yet");
+    assert_eq!(knocked(&mut balancer, at(2.1), false), 2);
+    assert!(balancer.down(), "the room keeps the places");
+    assert_eq!(balancer.choose(at(2.1), page()), Choice::Nobody);
+    assert!(
+        matches!(balancer.choose(at(2.1), login(&[])), Choice::At(..)),
+        "how many logins try is for the room to say"
+    );
+    let Choice::Try(id, _) = balancer.choose(at(7.2), page()) else {
+        panic!("one may try");
+    };
+    assert_eq!(balancer.choose(at(7.3), page()), Choice::Nobody, "one");
+    // Nobody waits for it any more; that is no sign of life.
+    balancer.failed(at(8.0), id);
+    balancer.free(at(8.0), id);
+    assert_eq!(balancer.choose(at(8.1), page()), Choice::Nobody);
+    assert_eq!(knocked(&mut balancer, at(9.0), true), 2);
+    assert!(!balancer.down());
+    assert!(matches!(balancer.choose(at(9.1), page()), Choice::At(..)));
+}
+
 #[test]
 fn one_login_decides_whether_an_ejected_backend_comes_back() {
     let mut balancer = pool(2);
@@ -382,6 +464,7 @@ proptest! {
                         Choice::Full => prop_assert!(!sent.is_empty()),
                         Choice::Nobody => prop_assert!(balancer.down()),
                         Choice::Away => prop_assert!(false, "there are no sessions"),
+                        Choice::Try(..) => prop_assert!(false, "nobody has knocked"),
                     }
                 }
                 Move::Tick(ms) => {

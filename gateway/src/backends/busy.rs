@@ -12,6 +12,8 @@ use super::{Kind, Shared};
 /// A request that counts as in flight at a backend until it is dropped, or freed.
 pub(crate) struct Busy {
     pub(crate) address: SocketAddr,
+    /// Nothing has come back from the pool for long.
+    pub(super) tries: bool,
     shared: Arc<Shared>,
     id: Id,
     kind: Kind,
@@ -24,6 +26,7 @@ impl Busy {
     pub(super) fn new(shared: &Arc<Shared>, id: Id, address: SocketAddr, kind: Kind) -> Self {
         Self {
             address,
+            tries: false,
             shared: Arc::clone(shared),
             id,
             kind,

@@ -35,8 +35,10 @@ impl Checker {
         }
     }
 
-    /// Begins the checks of a pool that are due. Returns at once.
+    /// Begins the checks of a pool that are due, and asks those who owe answers for a sign of life.
+    /// Returns at once.
     pub(crate) fn begin(&self, pool: &Arc<Pool>) {
+        self.knock(pool);
         for (id, address) in pool.backends.due() {
             let (pool, transport) = (Arc::clone(pool), Arc::clone(&self.transport));
             let (http, at_once) = (Arc::clone(&self.http), Arc::clone(&self.at_once));
@@ -47,8 +49,8 @@ impl Checker {
                 let check = async {
                     match &backends.health.check {
                         Check::Tcp => accepts(&transport, backends, address).await,
-                        Check::Http { path, host, status } => {
-                            let host = host.as_deref().unwrap_or(&backends.host);
+                        Check::Http { status, .. } => {
+                            let (host, path) = backends.page();
                             answers(&http, backends, address, host, path).await == Some(*status)
                         }
                     }
@@ -60,9 +62,28 @@ impl Checker {
     }
 }
 
+impl Checker {
+    /// Any answer to a request for a page will do.
+    fn knock(&self, pool: &Arc<Pool>) {
+        for (id, address, within) in pool.backends.knocks() {
+            let (pool, http) = (Arc::clone(pool), Arc::clone(&self.http));
+            tokio::spawn(async move {
+                let backends = &pool.backends;
+                let (host, path) = backends.page();
+                let answer = answers(&http, backends, address, host, path);
+                let answer = timeout(within, answer).await;
+                backends.knocked(id, answer.is_ok_and(|status| status.is_some()));
+            });
+        }
+    }
+}
+
 /// A connection stands, with TLS if the pool has it. Nothing is sent.
 async fn accepts(transport: &TransportConnector, backends: &Backends, address: SocketAddr) -> bool {
-    transport.new_stream(&backends.peer(address)).await.is_ok()
+    transport
+        .new_stream(&backends.peers.at(address))
+        .await
+        .is_ok()
 }
 
 /// The status of the answer to a request for the path.

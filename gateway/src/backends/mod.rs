@@ -15,6 +15,7 @@ mod names;
 mod peer;
 mod placing;
 mod priority;
+mod quiet;
 mod ramp;
 mod signals;
 mod tls;
@@ -22,8 +23,9 @@ mod tls;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
-use einlass_config::{Backend, Endpoint, Health, Pool};
+use einlass_config::{Backend, Check, Endpoint, Health, Pool};
 use parking_lot::{Mutex, MutexGuard};
 use pingora_core::upstreams::peer::HttpPeer;
 use tokio::sync::Notify;
@@ -43,6 +45,9 @@ pub(crate) use names::follow;
 pub(crate) use placing::Unplaced;
 pub(crate) use priority::Rank;
 pub use tls::UpstreamError;
+
+/// How long a page waits for a sign of life of a pool that has given none for long.
+const TRY: Duration = Duration::from_secs(3);
 
 /// What kind of request it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +173,7 @@ impl Backends {
         known
     }
 
-    /// No backend can be reached.
+    /// No backend can be reached, or none answers anything.
     pub(crate) fn down(&self) -> bool {
         self.shared.lock().down()
     }
@@ -207,9 +212,14 @@ impl Backends {
         self.shared.lock().gauges(now)
     }
 
-    /// How pingora reaches a backend, every deadline set.
-    pub(crate) fn peer(&self, address: SocketAddr) -> HttpPeer {
-        self.peers.at(address)
+    /// How pingora reaches the backend of a request, every deadline set.
+    pub(crate) fn peer(&self, busy: &Busy) -> HttpPeer {
+        let mut peer = self.peers.at(busy.address);
+        if busy.tries {
+            let patience = peer.options.read_timeout.unwrap_or(TRY).min(TRY);
+            peer.options.read_timeout = Some(patience);
+        }
+        peer
     }
 
     /// The same for one request on a connection of its own.
@@ -255,10 +265,42 @@ impl Backends {
         self.lookups_failed.load(Ordering::Relaxed)
     }
 
+    /// A page that is asked for, its host and its path: what checks ask for, or the first.
+    fn page(&self) -> (&str, &str) {
+        match &self.health.check {
+            Check::Http { path, host, .. } => (host.as_deref().unwrap_or(&self.host), path),
+            Check::Tcp => (&self.host, "/"),
+        }
+    }
+
     /// The backends whose check is due.
     fn due(&self) -> Vec<(Id, SocketAddr)> {
         let now = self.shared.clock.now();
         self.shared.lock().due(now)
+    }
+
+    /// The backends that are to be asked whether they answer at all, and how long for.
+    fn knocks(&self) -> Vec<(Id, SocketAddr, Duration)> {
+        let now = self.shared.clock.now();
+        self.shared.lock().knocks(now)
+    }
+
+    fn knocked(&self, id: Id, answered: bool) {
+        let now = self.shared.clock.now();
+        let (before, after) = {
+            let mut balancer = self.shared.lock();
+            let before = balancer.is_mute();
+            balancer.knocked(now, id, answered);
+            (before, balancer.is_mute())
+        };
+        if after && !before {
+            let pool = &self.shared.pool;
+            tracing::warn!(
+                pool,
+                "No backend answers anything; pages are refused at once"
+            );
+        }
+        self.shared.tell();
     }
 
     fn checked(&self, id: Id, passed: bool) {

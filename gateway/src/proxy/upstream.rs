@@ -35,7 +35,7 @@ pub(super) async fn peer(
     let placed = backends.place(kind, rank, stay.home, &context.tried).await;
     match placed {
         Ok(busy) => {
-            let peer = backends.peer(busy.address);
+            let peer = backends.peer(&busy);
             context.busy = Some(busy);
             Ok(Box::new(peer))
         }
