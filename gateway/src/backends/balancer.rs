@@ -37,7 +37,7 @@ pub(super) struct Balancer {
     next_id: Id,
     /// The state of a pseudo-random sequence (splitmix64).
     dice: u64,
-    /// Good answers of all backends so far.
+    /// Good answers of all backends so far, by their heads.
     goods: u64,
     logins: PeakEwma,
     reads: PeakEwma,
@@ -304,14 +304,20 @@ impl Balancer {
         self.change(id, |member, _| member.not_connected(now));
     }
 
-    pub(super) fn good(&mut self, now: Duration, id: Id, latency: Option<(Kind, Duration)>) {
+    /// The head of a good answer has come: a sign of life, and `latency` if its time means something.
+    pub(super) fn answered(&mut self, now: Duration, id: Id, latency: Option<(Kind, Duration)>) {
         self.goods += 1;
         match latency {
             Some((Kind::Login, took)) => self.logins.observe(now, took.as_secs_f64()),
             Some((Kind::Read, took)) => self.reads.observe(now, took.as_secs_f64()),
             Some((Kind::Write, _)) | None => {}
         }
-        self.change(id, |member, _| member.good(now, latency));
+        self.change(id, |member, _| member.answered(now, latency));
+    }
+
+    /// All of it has come.
+    pub(super) fn whole(&mut self, now: Duration, id: Id) {
+        self.change(id, |member, _| member.whole(now));
     }
 
     pub(super) fn failed(&mut self, now: Duration, id: Id) {

@@ -51,10 +51,16 @@ fn send(balancer: &mut Balancer, now: Duration) -> (Id, SocketAddr) {
     }
 }
 
+/// A good answer, head and body.
+fn good(balancer: &mut Balancer, now: Duration, id: Id, latency: Option<(Kind, Duration)>) {
+    balancer.answered(now, id, latency);
+    balancer.whole(now, id);
+}
+
 /// A login that is answered after `took`, before anything else happens.
 fn one_login(balancer: &mut Balancer, now: Duration, took: Duration) -> SocketAddr {
     let (id, address) = send(balancer, now);
-    balancer.good(now, id, Some((Kind::Login, took)));
+    good(balancer, now, id, Some((Kind::Login, took)));
     balancer.free(now, id);
     address
 }
@@ -72,7 +78,7 @@ fn fail_at(balancer: &mut Balancer, bad: SocketAddr, from: Duration, most: usize
             balancer.failed(now, id);
             failed += 1;
         } else {
-            balancer.good(now, id, Some((Kind::Login, LOGIN)));
+            good(balancer, now, id, Some((Kind::Login, LOGIN)));
         }
         balancer.free(now, id);
     }
@@ -98,7 +104,7 @@ fn serve(balancer: &mut Balancer, rate: u32, work: &[f64]) -> Vec<usize> {
         under_way.sort_by(|a, b| a.0.total_cmp(&b.0));
         while under_way.first().is_some_and(|(end, ..)| *end <= now) {
             let (end, begun, id) = under_way.remove(0);
-            balancer.good(at(end), id, Some((Kind::Login, at(end - begun))));
+            good(balancer, at(end), id, Some((Kind::Login, at(end - begun))));
             balancer.free(at(end), id);
         }
         let (id, address) = send(balancer, at(now));
@@ -155,6 +161,18 @@ fn five_failures_in_a_row_eject_a_backend_but_never_the_last() {
 }
 
 #[test]
+fn answers_that_break_off_are_failures_in_a_row() {
+    let mut balancer = pool(2);
+    for _ in 0..5 {
+        assert_eq!(state(&balancer, address(0)), State::Up);
+        let id = balancer.members[0].id;
+        balancer.answered(at(1.0), id, Some((Kind::Read, at(0.02))));
+        balancer.failed(at(1.0), id);
+    }
+    assert_eq!(state(&balancer, address(0)), State::Ejected);
+}
+
+#[test]
 fn a_backend_that_fails_every_other_time_is_noticed_by_its_rate() {
     let mut balancer = pool(3);
     let mut bad = 0;
@@ -165,7 +183,7 @@ fn a_backend_that_fails_every_other_time_is_noticed_by_its_rate() {
         if address == super::tests::address(0) && bad.is_multiple_of(2) {
             balancer.failed(now, id);
         } else {
-            balancer.good(now, id, Some((Kind::Login, LOGIN)));
+            good(&mut balancer, now, id, Some((Kind::Login, LOGIN)));
         }
         balancer.free(now, id);
     }
@@ -194,7 +212,7 @@ fn a_backend_that_says_nothing_is_ejected_within_three_seconds() {
     while state(&balancer, address(0)) != State::Ejected {
         let (id, address) = send(&mut balancer, now);
         if address == super::tests::address(1) {
-            balancer.good(now + LOGIN, id, Some((Kind::Login, LOGIN)));
+            good(&mut balancer, now + LOGIN, id, Some((Kind::Login, LOGIN)));
             balancer.free(now + LOGIN, id);
         }
         now += Duration::from_millis(50);
@@ -212,7 +230,7 @@ fn two_pages_at_one(balancer: &mut Balancer) -> SocketAddr {
         };
         let here = owed.first().is_none_or(|first| *first == to);
         if !here {
-            balancer.good(at(0.0), id, Some((Kind::Read, at(0.02))));
+            good(balancer, at(0.0), id, Some((Kind::Read, at(0.02))));
             balancer.free(at(0.0), id);
         } else if owed.len() == 1 {
             return to;
@@ -240,7 +258,7 @@ fn pages_without_an_answer_eject_only_a_backend_that_does_not_answer_when_asked(
         let other = other.unwrap().id;
         for step in 0..60_u32 {
             let now = Duration::from_millis(50) * step;
-            balancer.good(now, other, Some((Kind::Login, LOGIN)));
+            good(&mut balancer, now, other, Some((Kind::Login, LOGIN)));
             for (id, at, _) in balancer.knocks(now) {
                 assert_eq!(at, polled);
                 balancer.knocked(now, id, answers);
@@ -315,7 +333,7 @@ fn one_login_decides_whether_an_ejected_backend_comes_back() {
     assert_eq!(state(&balancer, address(0)), State::Ejected);
     balancer.tick(at(21.0));
     let (id, _) = send(&mut balancer, at(21.0));
-    balancer.good(at(21.3), id, Some((Kind::Login, LOGIN)));
+    good(&mut balancer, at(21.3), id, Some((Kind::Login, LOGIN)));
     balancer.free(at(21.3), id);
     assert_eq!(state(&balancer, address(0)), State::Up);
     let limit = |seconds| gauge(&balancer, address(0), at(seconds)).limit;
@@ -479,7 +497,7 @@ proptest! {
                 other => {
                     let (id, _) = sent.remove(0);
                     match other {
-                        Move::Good => balancer.good(now, id, Some((Kind::Login, LOGIN))),
+                        Move::Good => good(&mut balancer, now, id, Some((Kind::Login, LOGIN))),
                         Move::Fail => balancer.failed(now, id),
                         Move::Unreached => balancer.not_connected(now, id),
                         _ => {}

@@ -221,10 +221,10 @@ impl Member {
         self.settle(now);
     }
 
-    /// It has answered well; `latency` if the time it took means something.
-    pub(super) fn good(&mut self, now: Duration, latency: Option<(Kind, Duration)>) {
+    /// It begins to answer well; `latency` if the time it took means something. Whether it ends so is
+    /// another matter: a body that breaks off would else end every row of failures that it is part of.
+    pub(super) fn answered(&mut self, now: Duration, latency: Option<(Kind, Duration)>) {
         self.quiet.answered();
-        self.signals.good(now);
         match latency {
             Some((Kind::Login, took)) => self.logins.observe(now, took.as_secs_f64()),
             Some((Kind::Read, took)) => self.reads.observe(now, took.as_secs_f64()),
@@ -234,6 +234,10 @@ impl Member {
             self.standing = Standing::In { since: now };
             self.settle(now);
         }
+    }
+
+    pub(super) fn whole(&mut self, now: Duration) {
+        self.signals.good(now);
     }
 
     /// It has failed: by what it answered, or because it did not.

@@ -168,5 +168,8 @@ impl ProxyHttp for Gateway {
             let failed = error.is_some() && context.shed.is_none();
             self.metrics.request(&request.seat.pool.name, failed);
         }
+        if error.is_none() {
+            upstream::whole(context);
+        }
     }
 }
