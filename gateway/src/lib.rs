@@ -27,6 +27,7 @@ mod random;
 mod respond;
 mod room;
 pub mod run;
+mod scribe;
 mod sealed;
 pub mod simulate;
 mod site;

@@ -23,6 +23,7 @@ use crate::key_file::{self, KeyFileError};
 use crate::metrics::Metrics;
 use crate::proxy::Gateway;
 use crate::random;
+use crate::scribe::Scribe;
 use crate::site::Site;
 use crate::store;
 
@@ -118,9 +119,8 @@ pub fn run(config: &Path) -> Result<(), RunError> {
     );
     desk.add_tcp(&config.desk.listen.to_string());
     let keeper = Keeper {
+        scribe: Scribe::new(Arc::clone(&site), metrics, state_file),
         site,
-        metrics,
-        state_file,
         store,
     };
     let keeper = GenBackgroundService::new("keeper".to_owned(), Arc::new(keeper));
