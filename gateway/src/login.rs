@@ -91,7 +91,7 @@ async fn run(
     slot.sent();
     let started = Instant::now();
     let method = login.method.clone();
-    let head = exchange(&mut session, login, backend.address);
+    let head = exchange(&mut session, login, pool, backend.address);
     let timeout = pool.limits.login_timeout;
     let mut header = match tokio::time::timeout(timeout, watched(&mut slot, head)).await {
         Ok(Some(header)) => header,
@@ -199,6 +199,7 @@ async fn connect(connector: &Connector, pool: &Pool, home: Home) -> Option<(Http
 async fn exchange(
     session: &mut HttpSession,
     login: Login,
+    pool: &Pool,
     backend: SocketAddr,
 ) -> Option<ResponseHeader> {
     let broken = |error: &pingora_core::Error| {
@@ -208,6 +209,8 @@ async fn exchange(
     if session.as_http2().is_some() {
         // There the connection is nobody's to close (RFC 9113, 8.2.2).
         header.remove_header(&http::header::CONNECTION);
+        let whole = pool.backends.complete(&mut header);
+        whole.inspect_err(|e| broken(e)).ok()?;
     }
     let sent = async {
         session.write_request_header(Box::new(header)).await?;

@@ -681,6 +681,14 @@ async fn comes_through(gateway: &Gateway, backend: &Secure, version: &str) {
     assert_eq!(&seen[2].body[..], b"text=y");
 }
 
+/// What the requests that a backend saw said of their scheme.
+fn schemes(backend: &Secure) -> Vec<String> {
+    let seen = backend.seen().into_iter();
+    let mut schemes: Vec<String> = seen.map(|request| request.scheme).collect();
+    schemes.dedup();
+    schemes
+}
+
 /// Nobody is let through: pages say that the server does not answer, logins keep their place.
 async fn is_refused(gateway: &Gateway, backend: &Secure) {
     let page = send(gateway.edge, get("/", GYM)).await;
@@ -710,6 +718,9 @@ async fn over_tls_the_right_authority_and_name_are_believed() {
         };
         let gateway = upstream(backend.address, &settings).await;
         comes_through(&gateway, backend, version).await;
+        if http == "2" {
+            assert_eq!(schemes(backend), ["https"]);
+        }
     }
 }
 
@@ -764,6 +775,47 @@ async fn backends_may_speak_http_2_without_tls() {
     let backend = Secure::start(None, None).await;
     let gateway = upstream(backend.address, "http = \"2\"\n").await;
     comes_through(&gateway, &backend, "HTTP/2.0").await;
+    assert_eq!(schemes(&backend), ["http"]);
+}
+
+/// Of a hundred requests on one connection one is not read on: the others go on all the same.
+#[tokio::test]
+async fn a_download_that_pauses_holds_up_nobody_over_http_2() {
+    let backend = Secure::start(None, None).await;
+    let gateway = upstream(backend.address, "http = \"2\"\n").await;
+    let up = async || state(&gateway, backend.address).await == "up";
+    assert!(eventually(up).await);
+    let mut paused = TcpStream::connect(gateway.edge).await.unwrap();
+    let request = format!("GET /large HTTP/1.1\r\nHost: {GYM}\r\n\r\n");
+    paused.write_all(request.as_bytes()).await.unwrap();
+    assert!(eventually(async || backend.seen().len() == 1).await);
+    // Until all that fits on the way has come.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for _ in 0..20 {
+        let small = send(gateway.edge, get("/small", GYM));
+        let small = tokio::time::timeout(Duration::from_secs(20), small).await;
+        let small = small.expect("nobody waits for the one that pauses");
+        assert_eq!(small.body.len(), 64 << 10);
+    }
+    drop(paused);
+}
+
+/// A WebSocket needs HTTP/1.1, which is spoken for it wherever the others are HTTP/2.
+#[tokio::test]
+async fn a_websocket_passes_where_backends_speak_http_2() {
+    let backend = Secure::start(None, None).await;
+    let gateway = upstream(backend.address, "http = \"2\"\n").await;
+    let up = async || state(&gateway, backend.address).await == "up";
+    assert!(eventually(up).await);
+    let mut stream = TcpStream::connect(gateway.edge).await.unwrap();
+    let request = format!(
+        "GET /socket HTTP/1.1\r\nHost: {GYM}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    assert!(eventually(async || backend.seen().len() == 1).await);
+    let seen = backend.seen();
+    assert_eq!(seen[0].version, hyper::Version::HTTP_11);
+    assert!(seen[0].upgrade, "{seen:?}");
 }
 
 /// Answers a login with a session cookie, and everything with its own name.

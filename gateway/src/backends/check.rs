@@ -101,6 +101,8 @@ async fn answers(
     header.insert_header(USER_AGENT, "einlass-check").ok()?;
     if matches!(session, HttpSession::H1(_)) {
         header.insert_header(CONNECTION, "close").ok()?;
+    } else {
+        backends.complete(&mut header).ok()?;
     }
     session.write_request_header(Box::new(header)).await.ok()?;
     session.finish_request_body().await.ok()?;

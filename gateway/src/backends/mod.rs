@@ -28,6 +28,7 @@ use std::time::Duration;
 use einlass_config::{Backend, Check, Endpoint, Health, Pool};
 use parking_lot::{Mutex, MutexGuard};
 use pingora_core::upstreams::peer::HttpPeer;
+use pingora_http::RequestHeader;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -213,13 +214,22 @@ impl Backends {
     }
 
     /// How pingora reaches the backend of a request, every deadline set.
-    pub(crate) fn peer(&self, busy: &Busy) -> HttpPeer {
-        let mut peer = self.peers.at(busy.address);
+    pub(crate) fn peer(&self, busy: &Busy, upgrades: bool) -> HttpPeer {
+        let mut peer = if upgrades {
+            self.peers.for_upgrade(busy.address)
+        } else {
+            self.peers.at(busy.address)
+        };
         if busy.tries {
             let patience = peer.options.read_timeout.unwrap_or(TRY).min(TRY);
             peer.options.read_timeout = Some(patience);
         }
         peer
+    }
+
+    /// What a request that we send ourselves lacks for HTTP/2.
+    pub(crate) fn complete(&self, header: &mut RequestHeader) -> pingora_core::Result<()> {
+        self.peers.complete(header)
     }
 
     /// The same for one request on a connection of its own.

@@ -1,6 +1,7 @@
 //! Third phase: the backend, and another one if the first cannot be reached.
 
 use http::StatusCode;
+use http::header::UPGRADE;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::ResponseHeader;
@@ -35,7 +36,8 @@ pub(super) async fn peer(
     let placed = backends.place(kind, rank, stay.home, &context.tried).await;
     match placed {
         Ok(busy) => {
-            let peer = backends.peer(&busy);
+            let upgrades = headers.contains_key(UPGRADE);
+            let peer = backends.peer(&busy, upgrades);
             context.busy = Some(busy);
             Ok(Box::new(peer))
         }
