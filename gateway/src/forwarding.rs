@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use einlass_config::IpNet;
-use http::header::FORWARDED;
+use http::header::{CONNECTION, FORWARDED};
 use http::{HeaderMap, HeaderName};
 use pingora_core::Result;
 use pingora_http::RequestHeader;
@@ -30,6 +30,25 @@ pub(crate) const HOP_BY_HOP: [&str; 8] = [
     "upgrade",
     "expect",
 ];
+
+/// Fields that say how long a message is and whom it is for: nobody takes those away by naming them.
+const ESSENTIAL: [&str; 5] = [
+    "host",
+    "content-length",
+    "content-type",
+    "cookie",
+    "set-cookie",
+];
+
+/// The fields of a message that are for the next hop alone: those of [`HOP_BY_HOP`], and those that its
+/// `Connection` names.
+pub(crate) fn of_one_hop(headers: &HeaderMap) -> Vec<HeaderName> {
+    let nominated = entries(headers, &CONNECTION).into_iter().flatten();
+    let nominated = nominated.filter_map(|name| HeaderName::try_from(name).ok());
+    let nominated = nominated.filter(|name| !ESSENTIAL.contains(&name.as_str()));
+    let always = HOP_BY_HOP.into_iter().map(HeaderName::from_static);
+    always.chain(nominated).collect()
+}
 
 /// Where proxies and frameworks look for the client, its address or its path, besides whatever begins
 /// with `x-forwarded`. With the path one could go around the gate.
@@ -327,6 +346,19 @@ mod tests {
             ("x-forwarded-proto", b"https"),
         ]);
         assert_eq!((client.as_str(), secure), ("203.0.113.9", true));
+    }
+
+    #[test]
+    fn what_connection_names_is_for_one_hop() {
+        let mut headers = HeaderMap::new();
+        for field in ["X-Trace, close", "Content-Length, Foo, not a name"] {
+            headers.append(CONNECTION, HeaderValue::from_static(field));
+        }
+        let names = of_one_hop(&headers);
+        for name in ["x-trace", "foo", "connection", "upgrade", "keep-alive"] {
+            assert!(names.iter().any(|n| n == name), "{name} in {names:?}");
+        }
+        assert!(!names.iter().any(|n| n == "content-length"));
     }
 
     #[test]

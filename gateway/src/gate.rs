@@ -14,7 +14,7 @@ use crate::backends::{Rank, Stay};
 use crate::clock::wall;
 use crate::cookies::{self, Jar};
 use crate::flights::{Board, Flight, Landed};
-use crate::forwarding::HOP_BY_HOP;
+use crate::forwarding::of_one_hop;
 use crate::login::{self, Answer, Failure, Login};
 use crate::metrics::{Outcome, Staff};
 use crate::overflow::seal_away;
@@ -488,11 +488,11 @@ async fn along(
 /// The headers of a login as the backend will see them.
 fn login_headers(session: &Session, request: &Request) -> Result<HeaderMap> {
     let mut header = session.req_header().clone();
-    prepare(&mut header, request)?;
-    for name in HOP_BY_HOP {
-        header.remove_header(name);
+    for name in of_one_hop(&header.headers) {
+        header.remove_header(&name);
     }
     header.remove_header(&CONTENT_LENGTH);
+    prepare(&mut header, request)?;
     Ok(header.headers.clone())
 }
 

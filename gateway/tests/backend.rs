@@ -105,6 +105,37 @@ async fn a_trusted_proxy_is_believed() {
     assert!(seen.contains("\r\nx-forwarded-proto: https\r\n"), "{seen}");
 }
 
+/// RFC 9110, section 7.6.1.
+#[tokio::test]
+async fn what_is_for_one_hop_goes_no_further() {
+    let backend = Backend::start(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close, X-Inner, Upgrade\r\n\
+          X-Inner: 1\r\nUpgrade: h2c\r\nKeep-Alive: timeout=5\r\nX-Outer: 2\r\n\r\nok",
+    )
+    .await;
+    let gateway = Setup::default()
+        .region("north", &[backend.address], 4, &[(GYM, 900)], "")
+        .start()
+        .await;
+    for mut request in [get("/page", GYM), post("/login", GYM, "user=x")] {
+        let headers = request.headers_mut();
+        headers.insert("connection", "X-Hop".parse().unwrap());
+        headers.insert("x-hop", "1".parse().unwrap());
+        headers.insert("x-end", "2".parse().unwrap());
+        let answer = send(gateway.edge, request).await;
+        assert_eq!(answer.text(), "ok");
+        for name in ["x-inner", "upgrade", "keep-alive"] {
+            assert!(!answer.headers.contains_key(name), "{name}");
+        }
+        assert_eq!(answer.headers["x-outer"], "2");
+        let seen = backend.last();
+        assert!(!seen.contains("\r\nx-hop: "), "{seen}");
+        assert!(seen.contains("\r\nx-end: 2\r\n"), "{seen}");
+        let truth = "\r\nx-forwarded-for: 127.0.0.1\r\n";
+        assert!(seen.contains(truth), "{seen}");
+    }
+}
+
 #[tokio::test]
 async fn a_login_goes_to_the_next_backend_if_the_first_does_not_accept_it() {
     let platform = platform(1, 2, HashCost::QUICK).await;
