@@ -35,4 +35,5 @@ mod staff;
 pub mod staff_pass;
 mod standing;
 mod store;
+mod tally;
 mod verdict;

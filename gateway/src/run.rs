@@ -87,7 +87,9 @@ pub fn run(config: &Path) -> Result<(), RunError> {
         (u32::try_from(wall().0).unwrap_or(u32::MAX), None)
     };
     let site = Arc::new(Site::build(&config, Clock::start(), epoch, member, state)?);
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new(
+        site.pools.iter().map(|pool| pool.name.as_str()),
+    ));
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let idle: u32 = config.pools().iter().map(|p| p.upstream.max_idle).sum();
     let conf = || ServerConf {

@@ -1,10 +1,12 @@
 //! Active checks: does a backend accept connections, does it answer?
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use einlass_config::Check;
 use http::header::{CONNECTION, HOST, USER_AGENT};
+use parking_lot::Mutex;
 use pingora_core::connectors::TransportConnector;
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::http::client::HttpSession;
@@ -19,19 +21,35 @@ use crate::site::Pool;
 pub(crate) struct Checker {
     transport: Arc<TransportConnector>,
     http: Arc<Connector>,
-    /// Thousands of schools with a server of their own shall not be asked in one moment.
-    at_once: Arc<Semaphore>,
+    turns: Turns,
 }
 
-/// Checks under way at a time.
+/// Thousands of schools with a server of their own shall not be asked in one moment; and those of one
+/// region that hang shall not hold up another's.
+#[derive(Default)]
+struct Turns(Mutex<HashMap<String, Arc<Semaphore>>>);
+
+/// Checks under way at a time, in one region.
 const AT_ONCE: usize = 256;
+
+impl Turns {
+    fn of(&self, region: &str) -> Arc<Semaphore> {
+        let mut regions = self.0.lock();
+        if let Some(turns) = regions.get(region) {
+            return Arc::clone(turns);
+        }
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        regions.insert(region.to_owned(), Arc::clone(&turns));
+        turns
+    }
+}
 
 impl Checker {
     pub(crate) fn new() -> Self {
         Self {
             transport: Arc::new(TransportConnector::new(None)),
             http: Arc::new(Connector::new(None)),
-            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Turns::default(),
         }
     }
 
@@ -41,7 +59,7 @@ impl Checker {
         self.knock(pool);
         for (id, address) in pool.backends.due() {
             let (pool, transport) = (Arc::clone(pool), Arc::clone(&self.transport));
-            let (http, at_once) = (Arc::clone(&self.http), Arc::clone(&self.at_once));
+            let (http, at_once) = (Arc::clone(&self.http), self.turns.of(&pool.region));
             tokio::spawn(async move {
                 // It is never closed; without a permit the check takes place all the same.
                 let _permit = at_once.acquire().await;
@@ -110,4 +128,19 @@ async fn answers(
     let status = session.response_header().map(|h| h.status.as_u16());
     session.shutdown().await;
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_region_whose_checks_hang_leaves_the_others_their_turns() {
+        let turns = Turns::default();
+        let all = u32::try_from(AT_ONCE).unwrap();
+        let north = turns.of("north");
+        let _hanging = north.acquire_many(all).await.unwrap();
+        assert_eq!(turns.of("north").available_permits(), 0);
+        assert_eq!(turns.of("south").available_permits(), AT_ONCE);
+    }
 }
