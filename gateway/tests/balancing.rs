@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Browser, Gateway, Setup, eventually, free_address, get, post, send, try_send};
+use common::{Browser, Gateway, Setup, drain, eventually, free_address, get, post, send, try_send};
 use dns::{Dns, Says};
 use fickle::{Fickle, Mood};
 use hyper::StatusCode;
@@ -945,4 +945,29 @@ async fn a_school_keeps_its_backend() {
         used.len() >= 3,
         "twelve schools over four backends: {used:?}"
     );
+}
+
+#[tokio::test]
+async fn a_session_stays_where_it_began_although_its_school_has_moved() {
+    let mut backends = Vec::new();
+    for _ in 0..3 {
+        backends.push(with_sessions().await.0);
+    }
+    let more = "[region.north.affinity]\nby = \"school\"\n";
+    let gateway = gateway(&backends, more).await;
+    let mut old = Browser::new(gateway.edge, GYM);
+    let home = old.post("/login", "user=x").await.text();
+    drain(&gateway, "north", home.parse().unwrap(), true).await;
+    let mut new = Browser::new(gateway.edge, GYM);
+    let other = new.post("/login", "user=x").await.text();
+    assert_ne!(home, other);
+    for ends in [true, false] {
+        for _ in 0..6 {
+            assert_eq!(old.get("/").await.text(), home);
+            assert_eq!(new.get("/").await.text(), other);
+        }
+        if ends {
+            drain(&gateway, "north", home.parse().unwrap(), false).await;
+        }
+    }
 }

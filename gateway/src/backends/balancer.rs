@@ -163,7 +163,8 @@ impl Balancer {
     }
 
     pub(super) fn choose(&mut self, now: Duration, wish: Wish<'_>) -> Choice {
-        let away = |m: &Member| wish.home == Home::Backend(m.address) && m.restarts(now);
+        let home = wish.home.backend();
+        let away = |m: &Member| home == Some(m.address) && m.restarts(now);
         if self.members.iter().any(away) {
             return Choice::Away;
         }
@@ -191,7 +192,7 @@ impl Balancer {
         let parts = self.parts;
         let most = |bound| parts.map_or(bound, |parts| parts.most(wish.rank, bound));
         let untried = |m: &Member| !wish.tried.contains(&m.address);
-        if let Home::Backend(home) = wish.home {
+        if let Some(home) = wish.home.backend() {
             // A session is not sent away because its backend starts slowly, or is drained; and to one
             // that has been restarted it comes a second time.
             let there = |m: &Member| m.address == home && (untried(m) || m.drains()) && m.usable();
@@ -200,7 +201,7 @@ impl Balancer {
                 return room.then_some(index);
             }
         }
-        if let Home::Hash(hash) = wish.home {
+        if let Some(hash) = wish.home.hash() {
             let fits = |m: &Member| {
                 m.open() && m.in_flight < most(m.limit(now, &rules))
                     || m.wants_trial(now, wish.kind)
