@@ -365,7 +365,10 @@ impl Member {
     /// Whoever comes back after more than a blink starts slowly.
     fn settle(&mut self, now: Duration) {
         match (self.usable(), self.out) {
-            (false, None) => self.out = Some(now),
+            (false, None) => {
+                self.out = Some(now);
+                self.ramp.leave(now);
+            }
             (true, Some(since)) => {
                 self.out = None;
                 self.signals.clear();
