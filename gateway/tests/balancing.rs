@@ -35,8 +35,13 @@ use tokio::task::JoinHandle;
 const GYM: &str = "gym.example";
 const QUICK: Mood = Mood::Fine(Duration::from_millis(20));
 /// Short times, so that a test sees a backend go and come back.
-const NIMBLE: &str = "[region.north.balancing]\nejection = \"1s\"\nslow_start = \"3s\"\n\
+const NIMBLE: &str = "[region.north.balancing]\nejection = \"1s\"\nslow_start = \"4s\"\n\
     [region.north.health]\ninterval = \"300ms\"\ntimeout = \"300ms\"\n";
+
+/// A backend may have so much in flight.
+const MOST: f64 = 1_024.0;
+/// How long a backend that is out stays broken in a test.
+const AWAY: Duration = Duration::from_millis(2_500);
 
 async fn gateway(backends: &[SocketAddr], more: &str) -> Gateway {
     Setup::default()
@@ -64,7 +69,15 @@ async fn number(gateway: &Gateway, what: &str, backend: SocketAddr) -> f64 {
 /// When a login began, how it was answered, and after how long.
 type Login = (Instant, Option<StatusCode>, Duration);
 
-/// Logins at a steady rate, as they come at a school's door: none waits for another.
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Login,
+    /// A page, over connections that the backends keep.
+    Page,
+}
+
+/// Requests at a steady rate, as they come at a school's door: none waits for another.
 struct Stream {
     stop: Arc<AtomicBool>,
     task: JoinHandle<Vec<JoinHandle<Login>>>,
@@ -72,6 +85,10 @@ struct Stream {
 
 impl Stream {
     fn start(edge: SocketAddr, per_second: u32) -> Self {
+        Self::of(Asked::Login, edge, per_second)
+    }
+
+    fn of(asked: Asked, edge: SocketAddr, per_second: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let task = tokio::spawn(async move {
@@ -81,7 +98,11 @@ impl Stream {
                 ticks.tick().await;
                 logins.push(tokio::spawn(async move {
                     let began = Instant::now();
-                    let answer = try_send(edge, post("/login", GYM, "user=x")).await;
+                    let request = match asked {
+                        Asked::Login => post("/login", GYM, "user=x"),
+                        Asked::Page => get("/", GYM),
+                    };
+                    let answer = try_send(edge, request).await;
                     let status = answer.ok().map(|answer| answer.status);
                     (began, status, began.elapsed())
                 }));
@@ -101,9 +122,11 @@ impl Stream {
     }
 }
 
-/// Three backends under a stream of logins; what breaks one of them, and what mends it. It must be
-/// out within three seconds, no login fails but those sent to it, and it comes back slowly.
+/// Three backends under a stream of requests; what breaks one of them, and what mends it. It must be
+/// out within three seconds, none fails but those sent to it, and it comes back slowly.
 async fn breaks_and_mends<B, M>(
+    asked: Asked,
+    before: Mood,
     breaks: impl FnOnce(Arc<Fickle>) -> B,
     mends: impl FnOnce(Arc<Fickle>) -> M,
 ) where
@@ -111,15 +134,19 @@ async fn breaks_and_mends<B, M>(
     M: Future<Output = ()>,
 {
     let backends = [
-        Fickle::start(QUICK).await,
-        Fickle::start(QUICK).await,
-        Fickle::start(QUICK).await,
+        Fickle::start(before).await,
+        Fickle::start(before).await,
+        Fickle::start(before).await,
     ];
+    for backend in &backends {
+        backend.keep(matches!(asked, Asked::Page));
+    }
     let addresses = backends.each_ref().map(|backend| backend.address);
     let [bad, _one, _other] = backends.map(Arc::new);
-    let more = format!("{NIMBLE}[region.north.upstream]\nlogin_timeout = \"5s\"\n");
+    let more =
+        format!("{NIMBLE}[region.north.upstream]\nlogin_timeout = \"5s\"\nread_timeout = \"5s\"\n");
     let gateway = gateway(&addresses, &more).await;
-    let stream = Stream::start(gateway.edge, 60);
+    let stream = Stream::of(asked, gateway.edge, 60);
     assert!(eventually(async || bad.requests() > 20).await);
     let before = bad.requests();
     breaks(Arc::clone(&bad)).await;
@@ -128,6 +155,8 @@ async fn breaks_and_mends<B, M>(
     assert!(eventually(out).await);
     let took = broken.elapsed();
     assert!(took < Duration::from_secs(3), "out only after {took:?}");
+    // Whoever is away for less than two seconds takes its work up again at once.
+    tokio::time::sleep(AWAY).await;
     mends(Arc::clone(&bad)).await;
     let mended = bad.requests();
     let back = async || state(&gateway, bad.address).await == "up";
@@ -136,15 +165,7 @@ async fn breaks_and_mends<B, M>(
         "{}",
         state(&gateway, bad.address).await
     );
-    let mut curve = Vec::new();
-    let started = Instant::now();
-    while started.elapsed() < Duration::from_millis(3_500) {
-        let limit = number(&gateway, "limit_requests", bad.address).await;
-        let in_flight = number(&gateway, "in_flight_requests", bad.address).await;
-        curve.push((started.elapsed().as_millis(), in_flight, limit));
-        assert!(in_flight <= limit, "{curve:?}");
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
+    let curve = starts_slowly(&gateway, bad.address).await;
     println!("out after {took:?}; back (ms, in flight, bound): {curve:?}");
     let logins = stream.end().await;
     let failed = logins
@@ -159,21 +180,119 @@ async fn breaks_and_mends<B, M>(
     assert!(bad.requests() > mended, "it works again");
 }
 
+/// The bound of a backend that is back: it begins low, grows by steps, and ends at all there may be. What
+/// was seen, as (ms, in flight, bound).
+async fn starts_slowly(gateway: &Gateway, backend: SocketAddr) -> Vec<(u128, f64, f64)> {
+    let mut curve: Vec<(u128, f64, f64)> = Vec::new();
+    let started = Instant::now();
+    loop {
+        // In this order: the bound grows from one look to the next.
+        let in_flight = number(gateway, "in_flight_requests", backend).await;
+        let limit = number(gateway, "limit_requests", backend).await;
+        let last = curve.last().map_or(0.0, |(.., last)| *last);
+        curve.push((started.elapsed().as_millis(), in_flight, limit));
+        assert!(in_flight <= limit && last <= limit, "{curve:?}");
+        if limit >= MOST {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "{curve:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let first = curve[0].2;
+    assert!(first <= 5.0, "it begins with a tenth of eight: {curve:?}");
+    let mut bounds: Vec<u64> = curve.iter().map(|(.., bound)| bound.to_bits()).collect();
+    bounds.dedup();
+    assert!(bounds.len() >= 6, "it leaps: {curve:?}");
+    curve
+}
+
+/// Breaks a backend by what it does from now on, and mends it.
+async fn turns(asked: Asked, bad: Mood) {
+    let breaks = async |backend: Arc<Fickle>| backend.set(bad);
+    let mends = async |backend: Arc<Fickle>| backend.set(QUICK);
+    breaks_and_mends(asked, QUICK, breaks, mends).await;
+}
+
 async fn says(text: &'static [u8]) {
-    let breaks = async |bad: Arc<Fickle>| bad.set(Mood::Says(text));
-    breaks_and_mends(breaks, async |bad: Arc<Fickle>| bad.set(QUICK)).await;
+    turns(Asked::Login, Mood::Says(text)).await;
+}
+
+async fn says_to_pages(text: &'static [u8]) {
+    turns(Asked::Page, Mood::Says(text)).await;
+}
+
+async fn refuses(asked: Asked) {
+    let breaks = async |bad: Arc<Fickle>| bad.stop();
+    let mends = async |bad: Arc<Fickle>| bad.start_again().await;
+    breaks_and_mends(asked, QUICK, breaks, mends).await;
 }
 
 #[tokio::test]
 async fn a_backend_whose_port_refuses_is_left_out_and_comes_back() {
-    let breaks = async |bad: Arc<Fickle>| bad.stop();
-    breaks_and_mends(breaks, async |bad: Arc<Fickle>| bad.start_again().await).await;
+    refuses(Asked::Login).await;
+}
+
+#[tokio::test]
+async fn pages_leave_out_a_backend_whose_port_refuses() {
+    refuses(Asked::Page).await;
 }
 
 #[tokio::test]
 async fn a_backend_that_never_answers_is_left_out_and_comes_back() {
-    let breaks = async |bad: Arc<Fickle>| bad.set(Mood::Silent);
-    breaks_and_mends(breaks, async |bad: Arc<Fickle>| bad.set(QUICK)).await;
+    turns(Asked::Login, Mood::Silent).await;
+}
+
+#[tokio::test]
+async fn pages_leave_out_a_backend_that_never_answers() {
+    turns(Asked::Page, Mood::Silent).await;
+}
+
+#[tokio::test]
+async fn pages_leave_out_a_backend_that_answers_503() {
+    says_to_pages(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn pages_leave_out_a_backend_that_answers_garbage() {
+    says_to_pages(b"this is not HTTP\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn pages_leave_out_a_backend_that_answers_half_a_header() {
+    says_to_pages(b"HTTP/1.1 200 O").await;
+}
+
+#[tokio::test]
+async fn pages_leave_out_a_backend_that_closes_in_the_middle() {
+    says_to_pages(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf").await;
+}
+
+/// What is too much is no part of the answer, and the connection is not used again: nobody is told what
+/// was not for him.
+#[tokio::test]
+async fn a_backend_that_says_more_than_it_announced_harms_nobody() {
+    let more = Mood::Says(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfineHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+    let backend = Fickle::start(more).await;
+    backend.keep(true);
+    let gateway = gateway(&[backend.address], NIMBLE).await;
+    for _ in 0..10 {
+        for request in [get("/", GYM), post("/login", GYM, "user=x")] {
+            let answer = send(gateway.edge, request).await;
+            assert_eq!(
+                (answer.status, answer.text().as_str()),
+                (StatusCode::OK, "fine")
+            );
+        }
+    }
+    assert_eq!(state(&gateway, backend.address).await, "up");
+}
+
+#[tokio::test]
+async fn a_backend_thirty_times_slower_is_left_out_and_comes_back() {
+    let usual = Mood::Fine(Duration::from_millis(100));
+    let breaks = async |bad: Arc<Fickle>| bad.set(Mood::Fine(Duration::from_secs(3)));
+    let mends = async move |bad: Arc<Fickle>| bad.set(usual);
+    breaks_and_mends(Asked::Login, usual, breaks, mends).await;
 }
 
 #[tokio::test]
@@ -230,6 +349,20 @@ async fn a_backend_that_swallows_connections_costs_no_login() {
         "{:?}",
         began.elapsed()
     );
+    let logins = stream.end().await;
+    assert!(
+        logins
+            .iter()
+            .all(|(_, status, _)| *status == Some(StatusCode::OK))
+    );
+    // Somebody accepts again.
+    tokio::time::sleep(AWAY).await;
+    drop(queue);
+    let back = Fickle::on(hole, QUICK, 10_000);
+    assert!(eventually(async || state(&gateway, address).await == "up").await);
+    starts_slowly(&gateway, address).await;
+    let stream = Stream::start(gateway.edge, 40);
+    assert!(eventually(async || back.posts() > 0).await);
     let logins = stream.end().await;
     assert!(
         logins
