@@ -519,6 +519,10 @@ fn in_how_backends_are_used() {
             "f.toml:5:8: `path` needs kind = \"http\" (a check by \"tcp\" sends nothing)",
         ),
         (
+            "[region.a.health]\nkind = \"login\"\nstatus = 302",
+            "f.toml:6:10: `status` needs kind = \"http\" (a login page is expected with 200)",
+        ),
+        (
             "[region.a.health]\nkind = \"http\"\npath = \"x y\"\nstatus = 99",
             "f.toml:6:8: \"x y\" is not a path (write it as it is asked for, as in \"/health\")\nf.toml:7:10: `status` must be between 100 and 599, not 99",
         ),

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use common::{Browser, Gateway, Setup, drain, eventually, free_address, get, post, send, try_send};
 use dns::{Dns, Says};
+use einlass_benches::platform::HashCost;
 use fickle::{Fickle, Mood};
 use hyper::StatusCode;
 use secure::{Authority, Secure};
@@ -506,6 +507,45 @@ async fn a_backend_that_fails_its_check_is_left_out_although_it_answers() {
     assert_eq!(backends[0].requests(), before);
     backends[0].set(QUICK);
     assert!(eventually(async || state(&gateway, ill).await == "up").await);
+}
+
+/// The page is there, and the password is asked for: nothing less is a platform that works.
+#[tokio::test]
+async fn a_backend_without_a_login_page_is_left_out() {
+    let platform = common::platform(1, 2, HashCost::QUICK).await;
+    let without = Fickle::start(QUICK).await;
+    let backends = [platform.backends()[0], without.address];
+    let more = "[region.north.health]\nkind = \"login\"\ninterval = \"200ms\"\n";
+    let gateway = gateway(&backends, more).await;
+    let out = async || state(&gateway, without.address).await == "down";
+    assert!(eventually(out).await);
+    assert_eq!(state(&gateway, platform.backends()[0]).await, "up");
+    for _ in 0..10 {
+        Browser::new(gateway.edge, GYM).form().await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_expectation_of_a_check_closes_no_region() {
+    let backends = [Fickle::start(QUICK).await, Fickle::start(QUICK).await];
+    let addresses = backends.each_ref().map(|backend| backend.address);
+    let more = "[region.north.health]\nkind = \"http\"\npath = \"/health\"\nstatus = 204\n\
+        interval = \"200ms\"\n";
+    let gateway = gateway(&addresses, more).await;
+    let told = async || gateway.log().contains("No backend gives the answer");
+    assert!(eventually(told).await);
+    for _ in 0..10 {
+        let page = send(gateway.edge, get("/", GYM)).await;
+        assert_eq!(page.status, StatusCode::OK);
+        let login = send(gateway.edge, post("/login", GYM, "user=x")).await;
+        assert_eq!(login.status, StatusCode::OK);
+    }
+    // An answer that says that nothing works is another matter.
+    for backend in &backends {
+        backend.set(Mood::Ill);
+    }
+    let down = async || gateway.metric("einlass_pool_down{pool=\"north\"}").await > 0.0;
+    assert!(eventually(down).await);
 }
 
 #[tokio::test]

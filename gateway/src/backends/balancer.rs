@@ -11,6 +11,7 @@ use einlass_config::{Balancing, Health, Policy};
 
 use super::affinity::{self, Home};
 use super::budget::Budget;
+use super::checks::Finding;
 use super::ewma::PeakEwma;
 use super::member::{Id, Member};
 use super::priority::{Parts, Rank};
@@ -359,9 +360,32 @@ impl Balancer {
             .collect()
     }
 
-    pub(super) fn checked(&mut self, now: Duration, id: Id, passed: bool, rules: &Health) {
+    pub(super) fn checked(&mut self, now: Duration, id: Id, finding: Finding, rules: &Health) {
         let spread = f64::from(u32::try_from(self.roll(1_000)).unwrap_or(0)) / 1_000.0;
-        self.change(id, |member, _| member.checked(now, passed, rules, spread));
+        self.change(id, |member, _| {
+            member.checked(now, finding, rules, spread);
+        });
+        self.decide_leniency(now);
+    }
+
+    /// A check that no backend passes is wrong rather than all backends, if they answer: those are used.
+    fn decide_leniency(&mut self, now: Duration) {
+        let mut there = self.members.iter().filter(|m| !m.leaving && !m.drains());
+        let none_passes = there.all(|m| !m.passes());
+        let ids: Vec<Id> = self.members.iter().map(|m| m.id).collect();
+        for id in ids {
+            self.change(id, |member, _| {
+                let ignore = none_passes && member.checks.fail_otherwise();
+                if member.checks.is_ignored() != ignore {
+                    member.ignore_checks(now, ignore);
+                }
+            });
+        }
+    }
+
+    /// Backends are used although their checks get another answer than expected.
+    pub(super) fn is_lenient(&self) -> bool {
+        self.members.iter().any(|m| m.checks.is_ignored())
     }
 
     /// Backends to be asked now whether they answer at all, and how long for.

@@ -369,10 +369,37 @@ fn an_unreached_backend_is_out_until_a_check_reaches_it() {
         "nobody is tried in vain"
     );
     assert_eq!(balancer.due(at(1.2)).len(), 2, "checked at once");
-    balancer.checked(at(5.0), id, true, &rules);
+    balancer.checked(at(5.0), id, Finding::Passed, &rules);
     assert_eq!(state(&balancer, bad), State::Up);
     assert!(!balancer.down());
     assert_eq!(gauge(&balancer, bad, at(5.0)).limit, 1, "it starts slowly");
+}
+
+#[test]
+fn a_check_that_nobody_passes_closes_nothing_as_long_as_there_are_answers() {
+    let rules = Health {
+        fall: 1,
+        rise: 1,
+        ..Health::default()
+    };
+    let mut balancer = pool(3);
+    let ids: Vec<Id> = balancer.members.iter().map(|m| m.id).collect();
+    balancer.checked(at(1.0), ids[0], Finding::Otherwise, &rules);
+    assert_eq!(state(&balancer, address(0)), State::Down, "the others pass");
+    balancer.checked(at(1.0), ids[1], Finding::Failed, &rules);
+    balancer.checked(at(1.0), ids[2], Finding::Otherwise, &rules);
+    assert!(!balancer.down() && balancer.is_lenient());
+    let states = [0, 1, 2].map(|n| state(&balancer, address(n)));
+    assert_eq!(states, [State::Up, State::Down, State::Up]);
+    // It was not the check: one passes it.
+    balancer.checked(at(2.0), ids[1], Finding::Passed, &rules);
+    let states = [0, 1, 2].map(|n| state(&balancer, address(n)));
+    assert_eq!(states, [State::Down, State::Up, State::Down]);
+    // Answers that say that nothing works close it.
+    for id in ids {
+        balancer.checked(at(3.0), id, Finding::Failed, &rules);
+    }
+    assert!(balancer.down());
 }
 
 #[test]
@@ -492,7 +519,12 @@ proptest! {
                 }
                 Move::Check(n, passed) => {
                     let id = Id::try_from(n % backends).unwrap();
-                    balancer.checked(now, id, passed, &Health::default());
+                    let finding = if passed {
+                        Finding::Passed
+                    } else {
+                        Finding::Failed
+                    };
+                    balancer.checked(now, id, finding, &Health::default());
                 }
                 _ if sent.is_empty() => {}
                 other => {

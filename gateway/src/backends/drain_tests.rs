@@ -76,7 +76,7 @@ fn the_sessions_of_a_drained_backend_wait_while_it_is_restarted_but_not_for_ever
     }
     assert!(matches!(balancer.choose(at(12.0), login(&[])), Choice::At(_, to) if to != address(1)));
     let mut restarted = balancer.clone();
-    restarted.checked(at(13.0), 1, true, &Health::default());
+    restarted.checked(at(13.0), 1, Finding::Passed, &Health::default());
     let back = restarted.choose(at(13.0), again);
     assert!(
         matches!(back, Choice::At(_, to) if to == address(1)),

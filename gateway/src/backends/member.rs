@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use einlass_config::{Balancing, Health as CheckRules};
 
-use super::checks::Checks;
+use super::checks::{Checks, Finding};
 use super::ewma::PeakEwma;
 use super::quiet::Quiet;
 use super::ramp::Ramp;
@@ -114,6 +114,17 @@ impl Member {
     /// Nothing suggests that it does not answer, whether it is ejected or not.
     pub(super) fn reachable(&self) -> bool {
         !self.unreached && !self.checks.is_down()
+    }
+
+    /// It passes its checks, and connections stand.
+    pub(super) fn passes(&self) -> bool {
+        !self.unreached && !self.checks.fail()
+    }
+
+    /// From now on its checks are not heeded, or are again.
+    pub(super) fn ignore_checks(&mut self, now: Duration, ignore: bool) {
+        self.checks.ignore(ignore);
+        self.settle(now);
     }
 
     /// It may be given requests of those who are there already.
@@ -348,10 +359,16 @@ impl Member {
         self.settle(now);
     }
 
-    pub(super) fn checked(&mut self, now: Duration, passed: bool, rules: &CheckRules, spread: f64) {
+    pub(super) fn checked(
+        &mut self,
+        now: Duration,
+        finding: Finding,
+        rules: &CheckRules,
+        spread: f64,
+    ) {
         let out = self.unreached;
-        self.checks.ended(now, passed, out, rules, spread);
-        self.unreached &= !passed;
+        self.checks.ended(now, finding, out, rules, spread);
+        self.unreached &= finding == Finding::Failed;
         self.settle(now);
     }
 

@@ -34,6 +34,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::random;
 use balancer::Balancer;
+use checks::Finding;
 use member::Id;
 use peer::Peers;
 use priority::Parts;
@@ -114,6 +115,7 @@ pub(crate) struct Backends {
     health: Health,
     /// What checks ask for if nothing else is written.
     host: String,
+    login_page: String,
 }
 
 /// What a request at a backend shares with its pool.
@@ -149,6 +151,13 @@ impl Backends {
             resolver: pool.upstream.resolver,
             lookups_failed: AtomicU64::new(0),
             health: pool.health.clone(),
+            login_page: pool
+                .gate
+                .page
+                .first()
+                .or(pool.gate.submit.first())
+                .map_or("/", |rule| rule.path().trim_end_matches('*'))
+                .to_owned(),
             host: pool
                 .schools
                 .first()
@@ -279,6 +288,10 @@ impl Backends {
     fn page(&self) -> (&str, &str) {
         match &self.health.check {
             Check::Http { path, host, .. } => (host.as_deref().unwrap_or(&self.host), path),
+            Check::Login { path, host } => (
+                host.as_deref().unwrap_or(&self.host),
+                path.as_deref().unwrap_or(&self.login_page),
+            ),
             Check::Tcp => (&self.host, "/"),
         }
     }
@@ -313,9 +326,21 @@ impl Backends {
         self.shared.tell();
     }
 
-    fn checked(&self, id: Id, passed: bool) {
+    fn checked(&self, id: Id, finding: Finding) {
         let now = self.shared.clock.now();
-        self.shared.lock().checked(now, id, passed, &self.health);
+        let (before, after) = {
+            let mut balancer = self.shared.lock();
+            let before = balancer.is_lenient();
+            balancer.checked(now, id, finding, &self.health);
+            (before, balancer.is_lenient())
+        };
+        if after && !before {
+            let pool = &self.shared.pool;
+            tracing::error!(
+                pool,
+                "No backend gives the answer that its check expects; those that answer are used all the same"
+            );
+        }
         self.shared.tell();
     }
 }
