@@ -306,15 +306,22 @@ impl Balancer {
         self.change(id, |member, _| member.not_connected(now));
     }
 
-    /// The head of a good answer has come: a sign of life, and `latency` if its time means something.
-    pub(super) fn answered(&mut self, now: Duration, id: Id, latency: Option<(Kind, Duration)>) {
+    /// The head of a good answer has come, to a request sent at `sent`: a sign of life, and `latency` if
+    /// its time means something.
+    pub(super) fn answered(
+        &mut self,
+        now: Duration,
+        id: Id,
+        sent: Duration,
+        latency: Option<(Kind, Duration)>,
+    ) {
         self.goods += 1;
         match latency {
             Some((Kind::Login, took)) => self.logins.observe(now, took.as_secs_f64()),
             Some((Kind::Read, took)) => self.reads.observe(now, took.as_secs_f64()),
             Some((Kind::Write, _)) | None => {}
         }
-        self.change(id, |member, _| member.answered(now, latency));
+        self.change(id, |member, _| member.answered(now, sent, latency));
     }
 
     /// All of it has come.

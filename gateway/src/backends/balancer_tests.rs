@@ -53,7 +53,7 @@ fn send(balancer: &mut Balancer, now: Duration) -> (Id, SocketAddr) {
 
 /// A good answer, head and body.
 fn good(balancer: &mut Balancer, now: Duration, id: Id, latency: Option<(Kind, Duration)>) {
-    balancer.answered(now, id, latency);
+    balancer.answered(now, id, now, latency);
     balancer.whole(now, id);
 }
 
@@ -166,7 +166,7 @@ fn answers_that_break_off_are_failures_in_a_row() {
     for _ in 0..5 {
         assert_eq!(state(&balancer, address(0)), State::Up);
         let id = balancer.members[0].id;
-        balancer.answered(at(1.0), id, Some((Kind::Read, at(0.02))));
+        balancer.answered(at(1.0), id, at(1.0), Some((Kind::Read, at(0.02))));
         balancer.failed(at(1.0), id);
     }
     assert_eq!(state(&balancer, address(0)), State::Ejected);
@@ -339,6 +339,19 @@ fn one_login_decides_whether_an_ejected_backend_comes_back() {
     let limit = |seconds| gauge(&balancer, address(0), at(seconds)).limit;
     let limits = [21.3, 29.0, 36.4, 40.1, 60.0].map(limit);
     assert_eq!(limits, [1, 4, 8, 32, 1_024]);
+}
+
+#[test]
+fn a_late_answer_to_an_earlier_request_decides_no_trial() {
+    let mut balancer = pool(2);
+    fail_at(&mut balancer, address(0), Duration::ZERO, 5);
+    balancer.tick(at(10.0));
+    let (id, tried) = send(&mut balancer, at(10.0));
+    assert_eq!(tried, address(0));
+    balancer.answered(at(10.5), id, at(0.0), None);
+    assert_eq!(state(&balancer, address(0)), State::Trial);
+    balancer.answered(at(10.6), id, at(10.0), None);
+    assert_eq!(state(&balancer, address(0)), State::Up);
 }
 
 #[test]

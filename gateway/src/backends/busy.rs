@@ -83,7 +83,8 @@ impl Busy {
         };
         let latency = means.then_some((self.kind, took));
         self.head = Head::Good;
-        self.shared.lock().answered(now, self.id, latency);
+        let since = self.since;
+        self.shared.lock().answered(now, self.id, since, latency);
         self.shared.tell();
     }
 

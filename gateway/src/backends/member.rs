@@ -234,14 +234,24 @@ impl Member {
 
     /// It begins to answer well; `latency` if the time it took means something. Whether it ends so is
     /// another matter: a body that breaks off would else end every row of failures that it is part of.
-    pub(super) fn answered(&mut self, now: Duration, latency: Option<(Kind, Duration)>) {
+    pub(super) fn answered(
+        &mut self,
+        now: Duration,
+        sent: Duration,
+        latency: Option<(Kind, Duration)>,
+    ) {
         self.quiet.answered();
         match latency {
             Some((Kind::Login, took)) => self.logins.observe(now, took.as_secs_f64()),
             Some((Kind::Read, took)) => self.reads.observe(now, took.as_secs_f64()),
             Some((Kind::Write, _)) | None => {}
         }
-        if let Standing::Trial { login: Some(_), .. } = self.standing {
+        // What was under way when it was ejected decides nothing, however late it is answered.
+        if let Standing::Trial {
+            login: Some(at), ..
+        } = self.standing
+            && sent >= at
+        {
             self.standing = Standing::In { since: now };
             self.settle(now);
         }
