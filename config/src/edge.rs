@@ -25,6 +25,9 @@ pub struct Edge {
     pub certificates: Vec<Certificate>,
     /// Proxies in front of us whose word on the client's address is believed: networks or addresses. Default: none.
     pub trusted_proxies: Vec<IpNet>,
+    /// Those proxies pass bytes on and say with a PROXY header (version 1 or 2) whom they speak for; nobody else is let
+    /// in. Needs `trusted_proxies`. Default: false.
+    pub proxy_protocol: bool,
     /// Open connections at most, all listeners together: 1 to 10,000,000. Default: 200,000.
     pub max_connections: u32,
     /// For a whole TLS handshake: 1 s to 1 min. Default: 10 s.
@@ -74,14 +77,26 @@ pub(crate) fn read(mut section: Section<'_, '_>, config: &Path, claims: &mut Cla
         .into_iter()
         .filter_map(|entry| read_certificate(entry, config))
         .collect();
+    let names_proxies = section.has("trusted_proxies");
+    let trusted_proxies = section
+        .take_texts("trusted_proxies", "networks or addresses", address::network)
+        .map(bare);
+    let proxy_protocol = section
+        .take_bool("proxy_protocol")
+        .unwrap_or(settings::PROXY_PROTOCOL);
+    let trusts_nobody = trusted_proxies.as_ref().is_some_and(Vec::is_empty);
+    if proxy_protocol && (trusts_nobody || !names_proxies) {
+        section.mistake(
+            Problem::new("`proxy_protocol` needs `trusted_proxies`")
+                .help("name the networks the proxies come from"),
+        );
+    }
     let edge = Edge {
         listen,
         listen_tls,
         certificates,
-        trusted_proxies: section
-            .take_texts("trusted_proxies", "networks or addresses", address::network)
-            .map(bare)
-            .unwrap_or_default(),
+        trusted_proxies: trusted_proxies.unwrap_or_default(),
+        proxy_protocol,
         max_connections: section.take(&settings::MAX_CONNECTIONS),
         handshake_timeout: section.take(&settings::HANDSHAKE_TIMEOUT),
         header_timeout: section.take(&settings::HEADER_TIMEOUT),

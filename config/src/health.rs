@@ -38,6 +38,13 @@ pub enum Check {
         /// The answer that is expected: 100 to 599. Default: 200.
         status: u16,
     },
+    /// `kind = "login"`: the login page is asked for, and must come with a field for a password.
+    Login {
+        /// Path and query. Default: that of the gate.
+        path: Option<String>,
+        /// The `Host` that is asked for. Default: that of the pool's first school.
+        host: Option<String>,
+    },
 }
 
 impl Default for Health {
@@ -67,22 +74,27 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Health {
 }
 
 fn read_check(section: &mut Section<'_, '_>) -> Check {
-    const KINDS: [&str; 2] = ["tcp", "http"];
-    let kind = section.take_text("kind", r#""tcp" or "http""#, |written| {
+    const KINDS: [&str; 3] = ["tcp", "http", "login"];
+    let kind = section.take_text("kind", r#""tcp", "http" or "login""#, |written| {
         let known = KINDS.iter().find(|kind| **kind == written);
         known.copied().ok_or_else(|| {
             Problem::new(format!("unknown kind of check {written:?}"))
                 .help(did_you_mean(written, &KINDS))
         })
     });
-    let http = kind.is_some_and(|kind| kind.value == "http");
-    if !http {
-        for key in ["path", "host", "status"] {
-            if let Some(place) = section.place_of(key) {
-                let problem = Problem::new(format!("`{key}` needs kind = \"http\""))
-                    .help("a check by \"tcp\" sends nothing");
-                section.report().add(&place, problem);
-            }
+    let kind = kind.map_or("tcp", |kind| kind.value);
+    let (vain, why): (&[&'static str], _) = match kind {
+        "tcp" => (
+            &["path", "host", "status"],
+            "a check by \"tcp\" sends nothing",
+        ),
+        "login" => (&["status"], "a login page is expected with 200"),
+        _ => (&[], ""),
+    };
+    for key in vain {
+        if let Some(place) = section.place_of(key) {
+            let problem = Problem::new(format!("`{key}` needs kind = \"http\"")).help(why);
+            section.report().add(&place, problem);
         }
     }
     let path = section.take_text("path", "a path", |written| {
@@ -95,13 +107,16 @@ fn read_check(section: &mut Section<'_, '_>) -> Check {
         crate::school::parse_host(written).map(|_| written.to_owned())
     });
     let status = section.take(&settings::HEALTH_STATUS);
-    if !http {
-        return Check::Tcp;
-    }
-    Check::Http {
-        path: path.map_or_else(|| settings::HEALTH_PATH.to_owned(), |path| path.value),
-        host: host.map(|host| host.value),
-        // The range ends at 599.
-        status: u16::try_from(status).unwrap_or(u16::MAX),
+    let path = path.map(|path| path.value);
+    let host = host.map(|host| host.value);
+    match kind {
+        "tcp" => Check::Tcp,
+        "login" => Check::Login { path, host },
+        _ => Check::Http {
+            path: path.unwrap_or_else(|| settings::HEALTH_PATH.to_owned()),
+            host,
+            // The range ends at 599.
+            status: u16::try_from(status).unwrap_or(u16::MAX),
+        },
     }
 }

@@ -45,6 +45,7 @@ const fn hours(count: u64) -> Duration {
 // [edge]
 pub(crate) const EDGE_LISTEN: [SocketAddr; 1] =
     [SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080)];
+pub(crate) const PROXY_PROTOCOL: bool = false;
 pub(crate) const MAX_CONNECTIONS: Setting<u32> =
     setting("max_connections", 200_000, 1..=10_000_000);
 pub(crate) const HANDSHAKE_TIMEOUT: Setting<Duration> =

@@ -113,6 +113,7 @@ fn what_is_not_written_has_its_documented_default() {
     assert_eq!(config.edge.listen, ["0.0.0.0:8080".parse().unwrap()]);
     assert!(config.edge.listen_tls.is_empty() && config.edge.certificates.is_empty());
     assert!(config.edge.trusted_proxies.is_empty());
+    assert!(!config.edge.proxy_protocol);
     assert_eq!(config.edge.max_connections, 200_000);
     assert_eq!(config.edge.handshake_timeout, Duration::from_secs(10));
     assert_eq!(config.edge.header_timeout, Duration::from_secs(10));
@@ -187,6 +188,7 @@ fn every_key_can_be_written() {
         [edge]
         listen = ["[::]:80", "0.0.0.0:80", "127.0.0.1:0", "127.0.0.1:0"]
         trusted_proxies = ["10.1.2.3/8", "2001:db8::/32", "192.0.2.7"]
+        proxy_protocol = true
         max_connections = 1_000
         handshake_timeout = "5s"
         header_timeout = "1m"
@@ -229,6 +231,7 @@ fn every_key_can_be_written() {
         .map(ToString::to_string)
         .collect();
     assert_eq!(networks, ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7/32"]);
+    assert!(config.edge.proxy_protocol);
     assert_eq!(config.edge.keepalive_timeout, Duration::from_secs(90));
     assert_eq!(config.state.directory, PathBuf::from("/etc/einlass/state"));
     let region = &config.regions[0];

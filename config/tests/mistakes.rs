@@ -237,6 +237,18 @@ fn in_the_range_of_a_value() {
             "f.toml:2:20: \"10.0.0.0/33\" is neither a network nor an address (write it like \"10.0.0.0/8\", \"2001:db8::/32\" or \"192.0.2.7\")",
         ),
         (
+            "[edge]\nproxy_protocol = 1",
+            "f.toml:2:18: `proxy_protocol` must be true or false, not 1",
+        ),
+        (
+            "[edge]\nproxy_protocol = true",
+            "f.toml:1:1: `proxy_protocol` needs `trusted_proxies` (name the networks the proxies come from)",
+        ),
+        (
+            "[edge]\nproxy_protocol = true\ntrusted_proxies = []",
+            "f.toml:1:1: `proxy_protocol` needs `trusted_proxies` (name the networks the proxies come from)",
+        ),
+        (
             "[state]\ndirectory = \"\"",
             "f.toml:2:13: `directory` must not be empty",
         ),
@@ -505,6 +517,10 @@ fn in_how_backends_are_used() {
         (
             "[region.a.health]\npath = \"/x\"",
             "f.toml:5:8: `path` needs kind = \"http\" (a check by \"tcp\" sends nothing)",
+        ),
+        (
+            "[region.a.health]\nkind = \"login\"\nstatus = 302",
+            "f.toml:6:10: `status` needs kind = \"http\" (a login page is expected with 200)",
         ),
         (
             "[region.a.health]\nkind = \"http\"\npath = \"x y\"\nstatus = 99",

@@ -14,7 +14,7 @@ use crate::backends::{Rank, Stay};
 use crate::clock::wall;
 use crate::cookies::{self, Jar};
 use crate::flights::{Board, Flight, Landed};
-use crate::forwarding::HOP_BY_HOP;
+use crate::forwarding::of_one_hop;
 use crate::login::{self, Answer, Failure, Login};
 use crate::metrics::{Outcome, Staff};
 use crate::overflow::seal_away;
@@ -37,6 +37,9 @@ const AWAY_LIFETIME: Duration = Duration::from_hours(24);
 
 /// How long a browser may take to send a login, however slowly.
 const LONGEST_SUBMIT: Duration = Duration::from_secs(30);
+
+/// How long a browser waits for a login at a pool that gives no sign of life, at least.
+const SILENT: Duration = Duration::from_secs(5);
 
 /// A ticket and the text it came in: seals are bound to the text.
 pub(crate) struct Held {
@@ -317,9 +320,15 @@ impl Gateway {
         let pool = away.as_ref().unwrap_or(own);
         let retry = login.clone();
         let stay = Stay::of(&self.keys, pool, request, &session.req_header().headers);
-        let answer = login::perform(&self.logins, pool, slot, login, stay).await;
-        // The sender is dropped without a word only if the task panicked.
-        let answer = answer.unwrap_or(Err(Failure::Lost(login::Lost::Broken)));
+        let usual = slot.overdue_after().unwrap_or_default();
+        let answer = login::perform(&self.logins, pool, slot, login, stay);
+        let answer = tokio::select! {
+            biased;
+            // The sender is dropped without a word only if the task panicked.
+            answer = answer => answer.unwrap_or(Err(Failure::Lost(login::Lost::Broken))),
+            // The login goes on, and keeps its slot.
+            () = pool.room.silent(usual.max(SILENT)) => Err(Failure::Lost(login::Lost::Timeout)),
+        };
         self.metrics.login(&pool.name, &answer);
         let class = match &answer {
             Ok(answer) => Some(Class::of(pool, &retry.method, &answer.header)),
@@ -479,11 +488,11 @@ async fn along(
 /// The headers of a login as the backend will see them.
 fn login_headers(session: &Session, request: &Request) -> Result<HeaderMap> {
     let mut header = session.req_header().clone();
-    prepare(&mut header, request)?;
-    for name in HOP_BY_HOP {
-        header.remove_header(name);
+    for name in of_one_hop(&header.headers) {
+        header.remove_header(&name);
     }
     header.remove_header(&CONTENT_LENGTH);
+    prepare(&mut header, request)?;
     Ok(header.headers.clone())
 }
 

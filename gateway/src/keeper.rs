@@ -1,6 +1,5 @@
-//! The housekeeper: moves the rooms on, writes the state file, looks after the backends.
+//! The housekeeper: moves the rooms on, has the state file written, looks after the backends.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +11,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::backends::{self, Checker};
 use crate::clock::wall;
-use crate::metrics::Metrics;
 use crate::overflow;
+use crate::scribe::Scribe;
 use crate::site::Site;
 use crate::store;
 
@@ -29,8 +28,7 @@ const EXPIRE: u64 = 200;
 /// Runs beside the edge, and a moment longer.
 pub(crate) struct Keeper {
     pub(crate) site: Arc<Site>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) state_file: PathBuf,
+    pub(crate) scribe: Arc<Scribe>,
     /// Where the rooms are shared with other gateways, if there are any.
     pub(crate) store: Option<StoreSettings>,
 }
@@ -52,7 +50,6 @@ impl BackgroundService for Keeper {
             backends::follow(pool);
         }
         let mut told = None;
-        let mut failing = false;
         while !*shutdown.borrow() {
             tokio::select! {
                 _ = ticks.tick() => {}
@@ -68,7 +65,7 @@ impl BackgroundService for Keeper {
             }
             overflow::step(&self.site.outlets);
             if count.is_multiple_of(SECOND.into()) {
-                self.save(Some(TICK * SECOND), &mut failing).await;
+                self.scribe.begin(TICK * SECOND);
                 for pool in &self.site.pools {
                     pool.flights.expire();
                 }
@@ -83,28 +80,6 @@ impl BackgroundService for Keeper {
                 }
             }
         }
-        self.save(None, &mut failing).await;
-    }
-}
-
-impl Keeper {
-    /// Writes the state file. Says once that it cannot, and once that it can again: a full disk
-    /// shall not get a line a second on top.
-    async fn save(&self, killed_within: Option<Duration>, failing: &mut bool) {
-        let (site, path) = (Arc::clone(&self.site), self.state_file.clone());
-        let saved =
-            tokio::task::spawn_blocking(move || site.state(killed_within).save(&path)).await;
-        match saved {
-            Ok(Err(error)) => {
-                self.metrics.state_error();
-                if !std::mem::replace(failing, true) {
-                    tracing::error!(%error, "State file not written; a restart now would forget the places");
-                }
-            }
-            Ok(Ok(())) if std::mem::take(failing) => {
-                tracing::info!("State file is written again");
-            }
-            Ok(Ok(())) | Err(_) => {}
-        }
+        self.scribe.finish().await;
     }
 }

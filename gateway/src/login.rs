@@ -91,7 +91,7 @@ async fn run(
     slot.sent();
     let started = Instant::now();
     let method = login.method.clone();
-    let head = exchange(&mut session, login, backend.address);
+    let head = exchange(&mut session, login, pool, backend.address);
     let timeout = pool.limits.login_timeout;
     let mut header = match tokio::time::timeout(timeout, watched(&mut slot, head)).await {
         Ok(Some(header)) => header,
@@ -123,6 +123,7 @@ async fn run(
     backend.free();
     match whole {
         Ok(true) => {
+            backend.whole();
             let answer = Answer {
                 header,
                 body,
@@ -139,7 +140,12 @@ async fn run(
                 rest: Some(rest),
             };
             if done.send(Ok(answer)).is_ok() {
-                stream(&mut session, &parts, timeout).await;
+                match stream(&mut session, &parts, timeout).await {
+                    Some(Ok(())) => backend.whole(),
+                    Some(Err(_)) => backend.failed(),
+                    // The browser has gone.
+                    None => {}
+                }
             }
             session.shutdown().await;
         }
@@ -193,6 +199,7 @@ async fn connect(connector: &Connector, pool: &Pool, home: Home) -> Option<(Http
 async fn exchange(
     session: &mut HttpSession,
     login: Login,
+    pool: &Pool,
     backend: SocketAddr,
 ) -> Option<ResponseHeader> {
     let broken = |error: &pingora_core::Error| {
@@ -202,6 +209,8 @@ async fn exchange(
     if session.as_http2().is_some() {
         // There the connection is nobody's to close (RFC 9113, 8.2.2).
         header.remove_header(&http::header::CONNECTION);
+        let whole = pool.backends.complete(&mut header);
+        whole.inspect_err(|e| broken(e)).ok()?;
     }
     let sent = async {
         session.write_request_header(Box::new(header)).await?;
@@ -257,21 +266,23 @@ async fn read_ahead(session: &mut HttpSession, within: Duration) -> (Bytes, Resu
     (body.freeze(), whole)
 }
 
+/// Passes on what is left of an answer. How it ended; `None` if nobody takes it any more.
 async fn stream(
     session: &mut HttpSession,
     parts: &mpsc::Sender<Result<Bytes, Lost>>,
     timeout: Duration,
-) {
+) -> Option<Result<(), Lost>> {
     loop {
         let part = match tokio::time::timeout(timeout, session.read_response_body()).await {
             Ok(Ok(Some(part))) => Ok(part),
-            Ok(Ok(None)) => return,
+            Ok(Ok(None)) => return Some(Ok(())),
             Ok(Err(_)) => Err(Lost::Broken),
             Err(_) => Err(Lost::Timeout),
         };
-        let last = part.is_err();
-        if parts.send(part).await.is_err() || last {
-            return;
+        let lost = part.as_ref().err().copied();
+        parts.send(part).await.ok()?;
+        if let Some(why) = lost {
+            return Some(Err(why));
         }
     }
 }

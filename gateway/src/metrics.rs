@@ -1,5 +1,6 @@
 //! What the desk exports for Prometheus.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,6 +15,7 @@ use crate::backends::{Rank, State};
 use crate::edge::EdgeCounters;
 use crate::login::{Answer, Failure, Lost};
 use crate::site::Site;
+use crate::tally::Tally;
 use crate::verdict::Class;
 
 /// How a login that had to take a turn went on.
@@ -63,7 +65,7 @@ struct PoolRank {
 
 /// What a backend made of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum LoginAnswer {
+pub(crate) enum LoginAnswer {
     Redirect,
     Page,
     ClientError,
@@ -88,6 +90,8 @@ struct PoolClass {
 /// All metrics. Counters are bumped by requests, gauges are read when somebody scrapes.
 pub(crate) struct Metrics {
     registry: Registry,
+    /// By the name of the pool.
+    tallies: HashMap<String, Tally>,
     backend_state: Family<BackendState, Gauge>,
     backend_in_flight: Family<PoolBackend, Gauge>,
     backend_limit: Family<PoolBackend, Gauge>,
@@ -177,7 +181,7 @@ impl Metrics {
         clippy::too_many_lines,
         reason = "a list with an entry for each metric"
     )]
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new<'a>(pools: impl Iterator<Item = &'a str>) -> Self {
         let mut registry = Registry::with_prefix("einlass");
         macro_rules! register {
             ($name:literal, $help:literal) => {{
@@ -202,6 +206,9 @@ impl Metrics {
             capacity.clone(),
         );
         Self {
+            tallies: pools
+                .map(|pool| (pool.to_owned(), Tally::default()))
+                .collect(),
             forecasts: register!(
                 "eta_forecasts",
                 "Turns whose time was forecast: called below, inside or above the interval"
@@ -309,17 +316,24 @@ impl Metrics {
     }
 
     pub(crate) fn request(&self, pool: &str, failed: bool) {
-        let label = Pool::of(pool);
-        self.requests.get_or_create(&label).inc();
+        let Some(tally) = self.tallies.get(pool) else {
+            return;
+        };
+        tally.requests.count(0, || of_pool(&self.requests, pool));
         if failed {
-            self.failures.get_or_create(&label).inc();
+            tally.failures.count(0, || of_pool(&self.failures, pool));
         }
     }
 
     /// A request was shed, or a login had to take a turn, because others go first.
     pub(crate) fn shed(&self, pool: &str, rank: Rank) {
-        let pool = pool.to_owned();
-        self.shed.get_or_create(&PoolRank { pool, rank }).inc();
+        if let Some(tally) = self.tallies.get(pool) {
+            let find = || {
+                let pool = pool.to_owned();
+                self.shed.get_or_create(&PoolRank { pool, rank }).clone()
+            };
+            tally.shed.count(rank as usize, find);
+        }
     }
 
     /// How many that were of this rank.
@@ -329,44 +343,61 @@ impl Metrics {
     }
 
     pub(crate) fn poll(&self, pool: &str) {
-        self.polls.get_or_create(&Pool::of(pool)).inc();
+        if let Some(tally) = self.tallies.get(pool) {
+            tally.polls.count(0, || of_pool(&self.polls, pool));
+        }
     }
 
     pub(crate) fn admitted(&self, pool: &str, outcome: Outcome) {
-        let pool = pool.to_owned();
-        self.turns
-            .get_or_create(&PoolOutcome { pool, outcome })
-            .inc();
+        if let Some(tally) = self.tallies.get(pool) {
+            let find = || {
+                let pool = pool.to_owned();
+                let label = PoolOutcome { pool, outcome };
+                self.turns.get_or_create(&label).clone()
+            };
+            tally.turns.count(outcome as usize, find);
+        }
     }
 
     pub(crate) fn login(&self, pool: &str, answer: &Result<Answer, Failure>) {
-        let answer = match answer {
-            Ok(answer) if answer.header.status.is_redirection() => LoginAnswer::Redirect,
-            Ok(answer) if answer.header.status.is_client_error() => LoginAnswer::ClientError,
-            Ok(answer) if answer.header.status.is_server_error() => LoginAnswer::ServerError,
-            Ok(_) => LoginAnswer::Page,
-            Err(Failure::Unreachable) => LoginAnswer::Unreachable,
-            Err(Failure::Lost(Lost::Timeout)) => LoginAnswer::Timeout,
-            Err(Failure::Lost(Lost::Broken)) => LoginAnswer::Broken,
-        };
-        let pool = pool.to_owned();
-        self.logins
-            .get_or_create(&PoolAnswer { pool, answer })
-            .inc();
+        let answer = LoginAnswer::of(answer);
+        if let Some(tally) = self.tallies.get(pool) {
+            let find = || {
+                let pool = pool.to_owned();
+                let label = PoolAnswer { pool, answer };
+                self.logins.get_or_create(&label).clone()
+            };
+            tally.logins.count(answer as usize, find);
+        }
     }
 
     pub(crate) fn login_class(&self, pool: &str, class: Class) {
-        let pool = pool.to_owned();
-        self.classes.get_or_create(&PoolClass { pool, class }).inc();
+        if let Some(tally) = self.tallies.get(pool) {
+            let find = || {
+                let pool = pool.to_owned();
+                let label = PoolClass { pool, class };
+                self.classes.get_or_create(&label).clone()
+            };
+            tally.classes.count(class as usize, find);
+        }
     }
 
     pub(crate) fn bad_ticket(&self, pool: &str) {
-        self.bad_tickets.get_or_create(&Pool::of(pool)).inc();
+        if let Some(tally) = self.tallies.get(pool) {
+            tally
+                .bad_tickets
+                .count(0, || of_pool(&self.bad_tickets, pool));
+        }
     }
 
     pub(crate) fn staff(&self, pool: &str, event: Staff) {
-        let pool = pool.to_owned();
-        self.staff.get_or_create(&PoolStaff { pool, event }).inc();
+        if let Some(tally) = self.tallies.get(pool) {
+            let find = || {
+                let pool = pool.to_owned();
+                self.staff.get_or_create(&PoolStaff { pool, event }).clone()
+            };
+            tally.staff.count(event as usize, find);
+        }
     }
 
     pub(crate) fn unknown_host(&self) {
@@ -534,6 +565,7 @@ impl Metrics {
             ("handshake_timeout", counts.handshake_timeouts),
             ("head_timeout", counts.head_timeouts),
             ("head_too_long", counts.heads_too_long),
+            ("proxy_header", counts.proxy_headers),
             ("panic", counts.panics),
         ] {
             self.edge
@@ -548,5 +580,45 @@ impl Pool {
         Self {
             pool: pool.to_owned(),
         }
+    }
+}
+
+impl LoginAnswer {
+    fn of(answer: &Result<Answer, Failure>) -> Self {
+        match answer {
+            Ok(answer) if answer.header.status.is_redirection() => Self::Redirect,
+            Ok(answer) if answer.header.status.is_client_error() => Self::ClientError,
+            Ok(answer) if answer.header.status.is_server_error() => Self::ServerError,
+            Ok(_) => Self::Page,
+            Err(Failure::Unreachable) => Self::Unreachable,
+            Err(Failure::Lost(Lost::Timeout)) => Self::Timeout,
+            Err(Failure::Lost(Lost::Broken)) => Self::Broken,
+        }
+    }
+}
+
+fn of_pool(family: &Family<Pool, Counter>, pool: &str) -> Counter {
+    family.get_or_create(&Pool::of(pool)).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_looked_up_once() {
+        let metrics = Metrics::new(["north"].into_iter());
+        metrics.request("north", false);
+        metrics.poll("north");
+        metrics.shed("north", Rank::Page);
+        let label = Pool::of("north");
+        let held = metrics.requests.get_or_create(&label).clone();
+        assert_eq!(held.get(), 1);
+        assert_eq!(metrics.shed_so_far("north", Rank::Page), 1);
+        // Whoever looked again would find nothing, and make another one.
+        metrics.requests.clear();
+        metrics.request("north", true);
+        assert_eq!(held.get(), 2);
+        assert_eq!(metrics.failures.get_or_create(&label).get(), 1);
     }
 }

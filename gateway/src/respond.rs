@@ -12,6 +12,7 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use tokio::time::timeout;
 
+use crate::forwarding::of_one_hop;
 use crate::login::Answer;
 
 /// The most that is read of a request body nobody wants, to keep the connection.
@@ -130,14 +131,8 @@ pub(crate) async fn relay(
     let mut header = answer.header;
     // A backend that speaks HTTP/2 is no reason to speak it to a browser that does not.
     header.set_version(Version::HTTP_11);
-    for name in [
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "transfer-encoding",
-        "trailer",
-    ] {
-        header.remove_header(name);
+    for name in of_one_hop(&header.headers) {
+        header.remove_header(&name);
     }
     let bodiless = header.status == StatusCode::NO_CONTENT
         || header.status == StatusCode::NOT_MODIFIED

@@ -295,6 +295,14 @@ impl LiveRoom {
         self.down.load(Ordering::Relaxed)
     }
 
+    /// Ends when a request has waited for so long, and the pool gives no answer to anybody.
+    pub(crate) async fn silent(&self, waited: Duration) {
+        tokio::time::sleep(waited).await;
+        while !self.is_down() {
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
     /// Forgets what can no longer be replayed.
     pub(crate) fn expire(&self, wall: Unix) {
         self.lock().expire(self.clock.now(), wall);

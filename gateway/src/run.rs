@@ -23,6 +23,7 @@ use crate::key_file::{self, KeyFileError};
 use crate::metrics::Metrics;
 use crate::proxy::Gateway;
 use crate::random;
+use crate::scribe::Scribe;
 use crate::site::Site;
 use crate::store;
 
@@ -86,7 +87,9 @@ pub fn run(config: &Path) -> Result<(), RunError> {
         (u32::try_from(wall().0).unwrap_or(u32::MAX), None)
     };
     let site = Arc::new(Site::build(&config, Clock::start(), epoch, member, state)?);
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new(
+        site.pools.iter().map(|pool| pool.name.as_str()),
+    ));
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let idle: u32 = config.pools().iter().map(|p| p.upstream.max_idle).sum();
     let conf = || ServerConf {
@@ -118,9 +121,8 @@ pub fn run(config: &Path) -> Result<(), RunError> {
     );
     desk.add_tcp(&config.desk.listen.to_string());
     let keeper = Keeper {
+        scribe: Scribe::new(Arc::clone(&site), metrics, state_file),
         site,
-        metrics,
-        state_file,
         store,
     };
     let keeper = GenBackgroundService::new("keeper".to_owned(), Arc::new(keeper));
@@ -141,6 +143,7 @@ fn edge_settings(config: &Config) -> EdgeSettings {
     EdgeSettings {
         listen: edge.listen.clone(),
         listen_tls: edge.listen_tls.clone(),
+        proxy_protocol: edge.proxy_protocol.then(|| edge.trusted_proxies.clone()),
         certificates: certificates.collect(),
         max_connections: edge.max_connections as usize,
         handshake_timeout: edge.handshake_timeout,

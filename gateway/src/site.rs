@@ -21,6 +21,8 @@ use crate::room::LiveRoom;
 /// A pool with its room.
 pub(crate) struct Pool {
     pub(crate) name: String,
+    /// Whose schools it serves.
+    pub(crate) region: String,
     pub(crate) room: Arc<LiveRoom>,
     pub(crate) backends: Backends,
     pub(crate) flights: Flights,
@@ -145,6 +147,7 @@ impl Site {
                 affinity: pool.affinity,
                 priorities: pool.priorities,
                 name: pool.name,
+                region: pool.region,
             });
             for ((key, weight, host), (school, staff)) in schools.into_iter().zip(index) {
                 let seat = Seat {

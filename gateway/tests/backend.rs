@@ -32,6 +32,8 @@ async fn a_backend_is_told_the_truth_about_the_client() {
         headers.insert("x-forwarded-host", "bank.example".parse().unwrap());
         headers.insert("x-real-ip", "203.0.113.9".parse().unwrap());
         headers.insert("forwarded", "for=203.0.113.9".parse().unwrap());
+        headers.insert("x-forwarded-prefix", "/einlass".parse().unwrap());
+        headers.insert("true-client-ip", "203.0.113.9".parse().unwrap());
         headers.append("cookie", "a=1; einlass_ticket=x".parse().unwrap());
         headers.append("cookie", "einlass_pass=y; b=2".parse().unwrap());
         headers.insert("einlass-ticket", "z".parse().unwrap());
@@ -53,6 +55,10 @@ async fn a_backend_is_told_the_truth_about_the_client() {
             seen.contains("\r\nx-forwarded-host: gym.example\r\n"),
             "{seen}"
         );
+        assert!(seen.contains("\r\nx-forwarded-port: 80\r\n"), "{seen}");
+        assert!(seen.contains("\r\nx-real-ip: 127.0.0.1\r\n"), "{seen}");
+        let forwarded = "\r\nforwarded: for=127.0.0.1;host=\"gym.example\";proto=http\r\n";
+        assert!(seen.contains(forwarded), "{seen}");
         assert!(seen.contains("\r\ncookie: a=1; b=2\r\n"), "{seen}");
         assert!(
             !seen.contains("einlass") && !seen.contains("203.0.113.9"),
@@ -85,6 +91,49 @@ async fn a_trusted_proxy_is_believed() {
     assert!(seen.contains("\r\nx-forwarded-proto: https\r\n"), "{seen}");
     let pass = answer.headers["set-cookie"].to_str().unwrap();
     assert!(pass.contains("Secure"), "the browser came by TLS: {pass}");
+    // One that speaks only the newer language.
+    let mut request = get("/page", GYM);
+    let element = "for=\"[2001:db8::7]:4711\";proto=https, for=127.0.0.2";
+    let headers = request.headers_mut();
+    headers.insert("forwarded", element.parse().unwrap());
+    send(gateway.edge, request).await;
+    let seen = backend.last();
+    assert!(
+        seen.contains("\r\nx-forwarded-for: 2001:db8::7\r\n"),
+        "{seen}"
+    );
+    assert!(seen.contains("\r\nx-forwarded-proto: https\r\n"), "{seen}");
+}
+
+/// RFC 9110, section 7.6.1.
+#[tokio::test]
+async fn what_is_for_one_hop_goes_no_further() {
+    let backend = Backend::start(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close, X-Inner, Upgrade\r\n\
+          X-Inner: 1\r\nUpgrade: h2c\r\nKeep-Alive: timeout=5\r\nX-Outer: 2\r\n\r\nok",
+    )
+    .await;
+    let gateway = Setup::default()
+        .region("north", &[backend.address], 4, &[(GYM, 900)], "")
+        .start()
+        .await;
+    for mut request in [get("/page", GYM), post("/login", GYM, "user=x")] {
+        let headers = request.headers_mut();
+        headers.insert("connection", "X-Hop".parse().unwrap());
+        headers.insert("x-hop", "1".parse().unwrap());
+        headers.insert("x-end", "2".parse().unwrap());
+        let answer = send(gateway.edge, request).await;
+        assert_eq!(answer.text(), "ok");
+        for name in ["x-inner", "upgrade", "keep-alive"] {
+            assert!(!answer.headers.contains_key(name), "{name}");
+        }
+        assert_eq!(answer.headers["x-outer"], "2");
+        let seen = backend.last();
+        assert!(!seen.contains("\r\nx-hop: "), "{seen}");
+        assert!(seen.contains("\r\nx-end: 2\r\n"), "{seen}");
+        let truth = "\r\nx-forwarded-for: 127.0.0.1\r\n";
+        assert!(seen.contains(truth), "{seen}");
+    }
 }
 
 #[tokio::test]

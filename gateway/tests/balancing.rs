@@ -23,8 +23,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Browser, Gateway, Setup, eventually, free_address, get, post, send, try_send};
+use common::{Browser, Gateway, Setup, drain, eventually, free_address, get, post, send, try_send};
 use dns::{Dns, Says};
+use einlass_benches::platform::HashCost;
 use fickle::{Fickle, Mood};
 use hyper::StatusCode;
 use secure::{Authority, Secure};
@@ -35,8 +36,13 @@ use tokio::task::JoinHandle;
 const GYM: &str = "gym.example";
 const QUICK: Mood = Mood::Fine(Duration::from_millis(20));
 /// Short times, so that a test sees a backend go and come back.
-const NIMBLE: &str = "[region.north.balancing]\nejection = \"1s\"\nslow_start = \"3s\"\n\
+const NIMBLE: &str = "[region.north.balancing]\nejection = \"1s\"\nslow_start = \"4s\"\n\
     [region.north.health]\ninterval = \"300ms\"\ntimeout = \"300ms\"\n";
+
+/// A backend may have so much in flight.
+const MOST: f64 = 1_024.0;
+/// How long a backend that is out stays broken in a test.
+const AWAY: Duration = Duration::from_millis(2_500);
 
 async fn gateway(backends: &[SocketAddr], more: &str) -> Gateway {
     Setup::default()
@@ -64,7 +70,15 @@ async fn number(gateway: &Gateway, what: &str, backend: SocketAddr) -> f64 {
 /// When a login began, how it was answered, and after how long.
 type Login = (Instant, Option<StatusCode>, Duration);
 
-/// Logins at a steady rate, as they come at a school's door: none waits for another.
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Login,
+    /// A page, over connections that the backends keep.
+    Page,
+}
+
+/// Requests at a steady rate, as they come at a school's door: none waits for another.
 struct Stream {
     stop: Arc<AtomicBool>,
     task: JoinHandle<Vec<JoinHandle<Login>>>,
@@ -72,6 +86,10 @@ struct Stream {
 
 impl Stream {
     fn start(edge: SocketAddr, per_second: u32) -> Self {
+        Self::of(Asked::Login, edge, per_second)
+    }
+
+    fn of(asked: Asked, edge: SocketAddr, per_second: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let task = tokio::spawn(async move {
@@ -81,7 +99,11 @@ impl Stream {
                 ticks.tick().await;
                 logins.push(tokio::spawn(async move {
                     let began = Instant::now();
-                    let answer = try_send(edge, post("/login", GYM, "user=x")).await;
+                    let request = match asked {
+                        Asked::Login => post("/login", GYM, "user=x"),
+                        Asked::Page => get("/", GYM),
+                    };
+                    let answer = try_send(edge, request).await;
                     let status = answer.ok().map(|answer| answer.status);
                     (began, status, began.elapsed())
                 }));
@@ -101,9 +123,11 @@ impl Stream {
     }
 }
 
-/// Three backends under a stream of logins; what breaks one of them, and what mends it. It must be
-/// out within three seconds, no login fails but those sent to it, and it comes back slowly.
+/// Three backends under a stream of requests; what breaks one of them, and what mends it. It must be
+/// out within three seconds, none fails but those sent to it, and it comes back slowly.
 async fn breaks_and_mends<B, M>(
+    asked: Asked,
+    before: Mood,
     breaks: impl FnOnce(Arc<Fickle>) -> B,
     mends: impl FnOnce(Arc<Fickle>) -> M,
 ) where
@@ -111,15 +135,19 @@ async fn breaks_and_mends<B, M>(
     M: Future<Output = ()>,
 {
     let backends = [
-        Fickle::start(QUICK).await,
-        Fickle::start(QUICK).await,
-        Fickle::start(QUICK).await,
+        Fickle::start(before).await,
+        Fickle::start(before).await,
+        Fickle::start(before).await,
     ];
+    for backend in &backends {
+        backend.keep(matches!(asked, Asked::Page));
+    }
     let addresses = backends.each_ref().map(|backend| backend.address);
     let [bad, _one, _other] = backends.map(Arc::new);
-    let more = format!("{NIMBLE}[region.north.upstream]\nlogin_timeout = \"5s\"\n");
+    let more =
+        format!("{NIMBLE}[region.north.upstream]\nlogin_timeout = \"5s\"\nread_timeout = \"5s\"\n");
     let gateway = gateway(&addresses, &more).await;
-    let stream = Stream::start(gateway.edge, 60);
+    let stream = Stream::of(asked, gateway.edge, 60);
     assert!(eventually(async || bad.requests() > 20).await);
     let before = bad.requests();
     breaks(Arc::clone(&bad)).await;
@@ -128,6 +156,8 @@ async fn breaks_and_mends<B, M>(
     assert!(eventually(out).await);
     let took = broken.elapsed();
     assert!(took < Duration::from_secs(3), "out only after {took:?}");
+    // Whoever is away for less than two seconds takes its work up again at once.
+    tokio::time::sleep(AWAY).await;
     mends(Arc::clone(&bad)).await;
     let mended = bad.requests();
     let back = async || state(&gateway, bad.address).await == "up";
@@ -136,15 +166,7 @@ async fn breaks_and_mends<B, M>(
         "{}",
         state(&gateway, bad.address).await
     );
-    let mut curve = Vec::new();
-    let started = Instant::now();
-    while started.elapsed() < Duration::from_millis(3_500) {
-        let limit = number(&gateway, "limit_requests", bad.address).await;
-        let in_flight = number(&gateway, "in_flight_requests", bad.address).await;
-        curve.push((started.elapsed().as_millis(), in_flight, limit));
-        assert!(in_flight <= limit, "{curve:?}");
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
+    let curve = starts_slowly(&gateway, bad.address).await;
     println!("out after {took:?}; back (ms, in flight, bound): {curve:?}");
     let logins = stream.end().await;
     let failed = logins
@@ -159,21 +181,119 @@ async fn breaks_and_mends<B, M>(
     assert!(bad.requests() > mended, "it works again");
 }
 
+/// The bound of a backend that is back: it begins low, grows by steps, and ends at all there may be. What
+/// was seen, as (ms, in flight, bound).
+async fn starts_slowly(gateway: &Gateway, backend: SocketAddr) -> Vec<(u128, f64, f64)> {
+    let mut curve: Vec<(u128, f64, f64)> = Vec::new();
+    let started = Instant::now();
+    loop {
+        // In this order: the bound grows from one look to the next.
+        let in_flight = number(gateway, "in_flight_requests", backend).await;
+        let limit = number(gateway, "limit_requests", backend).await;
+        let last = curve.last().map_or(0.0, |(.., last)| *last);
+        curve.push((started.elapsed().as_millis(), in_flight, limit));
+        assert!(in_flight <= limit && last <= limit, "{curve:?}");
+        if limit >= MOST {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "{curve:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let first = curve[0].2;
+    assert!(first <= 5.0, "it begins with a tenth of eight: {curve:?}");
+    let mut bounds: Vec<u64> = curve.iter().map(|(.., bound)| bound.to_bits()).collect();
+    bounds.dedup();
+    assert!(bounds.len() >= 6, "it leaps: {curve:?}");
+    curve
+}
+
+/// Breaks a backend by what it does from now on, and mends it.
+async fn turns(asked: Asked, bad: Mood) {
+    let breaks = async |backend: Arc<Fickle>| backend.set(bad);
+    let mends = async |backend: Arc<Fickle>| backend.set(QUICK);
+    breaks_and_mends(asked, QUICK, breaks, mends).await;
+}
+
 async fn says(text: &'static [u8]) {
-    let breaks = async |bad: Arc<Fickle>| bad.set(Mood::Says(text));
-    breaks_and_mends(breaks, async |bad: Arc<Fickle>| bad.set(QUICK)).await;
+    turns(Asked::Login, Mood::Says(text)).await;
+}
+
+async fn says_to_pages(text: &'static [u8]) {
+    turns(Asked::Page, Mood::Says(text)).await;
+}
+
+async fn refuses(asked: Asked) {
+    let breaks = async |bad: Arc<Fickle>| bad.stop();
+    let mends = async |bad: Arc<Fickle>| bad.start_again().await;
+    breaks_and_mends(asked, QUICK, breaks, mends).await;
 }
 
 #[tokio::test]
 async fn a_backend_whose_port_refuses_is_left_out_and_comes_back() {
-    let breaks = async |bad: Arc<Fickle>| bad.stop();
-    breaks_and_mends(breaks, async |bad: Arc<Fickle>| bad.start_again().await).await;
+    refuses(Asked::Login).await;
+}
+
+#[tokio::test]
+async fn pages_leave_out_a_backend_whose_port_refuses() {
+    refuses(Asked::Page).await;
 }
 
 #[tokio::test]
 async fn a_backend_that_never_answers_is_left_out_and_comes_back() {
-    let breaks = async |bad: Arc<Fickle>| bad.set(Mood::Silent);
-    breaks_and_mends(breaks, async |bad: Arc<Fickle>| bad.set(QUICK)).await;
+    turns(Asked::Login, Mood::Silent).await;
+}
+
+#[tokio::test]
+async fn pages_leave_out_a_backend_that_never_answers() {
+    turns(Asked::Page, Mood::Silent).await;
+}
+
+#[tokio::test]
+async fn pages_leave_out_a_backend_that_answers_503() {
+    says_to_pages(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn pages_leave_out_a_backend_that_answers_garbage() {
+    says_to_pages(b"this is not HTTP\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn pages_leave_out_a_backend_that_answers_half_a_header() {
+    says_to_pages(b"HTTP/1.1 200 O").await;
+}
+
+#[tokio::test]
+async fn pages_leave_out_a_backend_that_closes_in_the_middle() {
+    says_to_pages(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf").await;
+}
+
+/// What is too much is no part of the answer, and the connection is not used again: nobody is told what
+/// was not for him.
+#[tokio::test]
+async fn a_backend_that_says_more_than_it_announced_harms_nobody() {
+    let more = Mood::Says(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfineHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+    let backend = Fickle::start(more).await;
+    backend.keep(true);
+    let gateway = gateway(&[backend.address], NIMBLE).await;
+    for _ in 0..10 {
+        for request in [get("/", GYM), post("/login", GYM, "user=x")] {
+            let answer = send(gateway.edge, request).await;
+            assert_eq!(
+                (answer.status, answer.text().as_str()),
+                (StatusCode::OK, "fine")
+            );
+        }
+    }
+    assert_eq!(state(&gateway, backend.address).await, "up");
+}
+
+#[tokio::test]
+async fn a_backend_thirty_times_slower_is_left_out_and_comes_back() {
+    let usual = Mood::Fine(Duration::from_millis(100));
+    let breaks = async |bad: Arc<Fickle>| bad.set(Mood::Fine(Duration::from_secs(3)));
+    let mends = async move |bad: Arc<Fickle>| bad.set(usual);
+    breaks_and_mends(Asked::Login, usual, breaks, mends).await;
 }
 
 #[tokio::test]
@@ -230,6 +350,20 @@ async fn a_backend_that_swallows_connections_costs_no_login() {
         "{:?}",
         began.elapsed()
     );
+    let logins = stream.end().await;
+    assert!(
+        logins
+            .iter()
+            .all(|(_, status, _)| *status == Some(StatusCode::OK))
+    );
+    // Somebody accepts again.
+    tokio::time::sleep(AWAY).await;
+    drop(queue);
+    let back = Fickle::on(hole, QUICK, 10_000);
+    assert!(eventually(async || state(&gateway, address).await == "up").await);
+    starts_slowly(&gateway, address).await;
+    let stream = Stream::start(gateway.edge, 40);
+    assert!(eventually(async || back.posts() > 0).await);
     let logins = stream.end().await;
     assert!(
         logins
@@ -373,6 +507,45 @@ async fn a_backend_that_fails_its_check_is_left_out_although_it_answers() {
     assert_eq!(backends[0].requests(), before);
     backends[0].set(QUICK);
     assert!(eventually(async || state(&gateway, ill).await == "up").await);
+}
+
+/// The page is there, and the password is asked for: nothing less is a platform that works.
+#[tokio::test]
+async fn a_backend_without_a_login_page_is_left_out() {
+    let platform = common::platform(1, 2, HashCost::QUICK).await;
+    let without = Fickle::start(QUICK).await;
+    let backends = [platform.backends()[0], without.address];
+    let more = "[region.north.health]\nkind = \"login\"\ninterval = \"200ms\"\n";
+    let gateway = gateway(&backends, more).await;
+    let out = async || state(&gateway, without.address).await == "down";
+    assert!(eventually(out).await);
+    assert_eq!(state(&gateway, platform.backends()[0]).await, "up");
+    for _ in 0..10 {
+        Browser::new(gateway.edge, GYM).form().await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_expectation_of_a_check_closes_no_region() {
+    let backends = [Fickle::start(QUICK).await, Fickle::start(QUICK).await];
+    let addresses = backends.each_ref().map(|backend| backend.address);
+    let more = "[region.north.health]\nkind = \"http\"\npath = \"/health\"\nstatus = 204\n\
+        interval = \"200ms\"\n";
+    let gateway = gateway(&addresses, more).await;
+    let told = async || gateway.log().contains("No backend gives the answer");
+    assert!(eventually(told).await);
+    for _ in 0..10 {
+        let page = send(gateway.edge, get("/", GYM)).await;
+        assert_eq!(page.status, StatusCode::OK);
+        let login = send(gateway.edge, post("/login", GYM, "user=x")).await;
+        assert_eq!(login.status, StatusCode::OK);
+    }
+    // An answer that says that nothing works is another matter.
+    for backend in &backends {
+        backend.set(Mood::Ill);
+    }
+    let down = async || gateway.metric("einlass_pool_down{pool=\"north\"}").await > 0.0;
+    assert!(eventually(down).await);
 }
 
 #[tokio::test]
@@ -681,6 +854,14 @@ async fn comes_through(gateway: &Gateway, backend: &Secure, version: &str) {
     assert_eq!(&seen[2].body[..], b"text=y");
 }
 
+/// What the requests that a backend saw said of their scheme.
+fn schemes(backend: &Secure) -> Vec<String> {
+    let seen = backend.seen().into_iter();
+    let mut schemes: Vec<String> = seen.map(|request| request.scheme).collect();
+    schemes.dedup();
+    schemes
+}
+
 /// Nobody is let through: pages say that the server does not answer, logins keep their place.
 async fn is_refused(gateway: &Gateway, backend: &Secure) {
     let page = send(gateway.edge, get("/", GYM)).await;
@@ -710,6 +891,9 @@ async fn over_tls_the_right_authority_and_name_are_believed() {
         };
         let gateway = upstream(backend.address, &settings).await;
         comes_through(&gateway, backend, version).await;
+        if http == "2" {
+            assert_eq!(schemes(backend), ["https"]);
+        }
     }
 }
 
@@ -764,6 +948,47 @@ async fn backends_may_speak_http_2_without_tls() {
     let backend = Secure::start(None, None).await;
     let gateway = upstream(backend.address, "http = \"2\"\n").await;
     comes_through(&gateway, &backend, "HTTP/2.0").await;
+    assert_eq!(schemes(&backend), ["http"]);
+}
+
+/// Of a hundred requests on one connection one is not read on: the others go on all the same.
+#[tokio::test]
+async fn a_download_that_pauses_holds_up_nobody_over_http_2() {
+    let backend = Secure::start(None, None).await;
+    let gateway = upstream(backend.address, "http = \"2\"\n").await;
+    let up = async || state(&gateway, backend.address).await == "up";
+    assert!(eventually(up).await);
+    let mut paused = TcpStream::connect(gateway.edge).await.unwrap();
+    let request = format!("GET /large HTTP/1.1\r\nHost: {GYM}\r\n\r\n");
+    paused.write_all(request.as_bytes()).await.unwrap();
+    assert!(eventually(async || backend.seen().len() == 1).await);
+    // Until all that fits on the way has come.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for _ in 0..20 {
+        let small = send(gateway.edge, get("/small", GYM));
+        let small = tokio::time::timeout(Duration::from_secs(20), small).await;
+        let small = small.expect("nobody waits for the one that pauses");
+        assert_eq!(small.body.len(), 64 << 10);
+    }
+    drop(paused);
+}
+
+/// A WebSocket needs HTTP/1.1, which is spoken for it wherever the others are HTTP/2.
+#[tokio::test]
+async fn a_websocket_passes_where_backends_speak_http_2() {
+    let backend = Secure::start(None, None).await;
+    let gateway = upstream(backend.address, "http = \"2\"\n").await;
+    let up = async || state(&gateway, backend.address).await == "up";
+    assert!(eventually(up).await);
+    let mut stream = TcpStream::connect(gateway.edge).await.unwrap();
+    let request = format!(
+        "GET /socket HTTP/1.1\r\nHost: {GYM}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    assert!(eventually(async || backend.seen().len() == 1).await);
+    let seen = backend.seen();
+    assert_eq!(seen[0].version, hyper::Version::HTTP_11);
+    assert!(seen[0].upgrade, "{seen:?}");
 }
 
 /// Answers a login with a session cookie, and everything with its own name.
@@ -893,4 +1118,29 @@ async fn a_school_keeps_its_backend() {
         used.len() >= 3,
         "twelve schools over four backends: {used:?}"
     );
+}
+
+#[tokio::test]
+async fn a_session_stays_where_it_began_although_its_school_has_moved() {
+    let mut backends = Vec::new();
+    for _ in 0..3 {
+        backends.push(with_sessions().await.0);
+    }
+    let more = "[region.north.affinity]\nby = \"school\"\n";
+    let gateway = gateway(&backends, more).await;
+    let mut old = Browser::new(gateway.edge, GYM);
+    let home = old.post("/login", "user=x").await.text();
+    drain(&gateway, "north", home.parse().unwrap(), true).await;
+    let mut new = Browser::new(gateway.edge, GYM);
+    let other = new.post("/login", "user=x").await.text();
+    assert_ne!(home, other);
+    for ends in [true, false] {
+        for _ in 0..6 {
+            assert_eq!(old.get("/").await.text(), home);
+            assert_eq!(new.get("/").await.text(), other);
+        }
+        if ends {
+            drain(&gateway, "north", home.parse().unwrap(), false).await;
+        }
+    }
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use common::backend::{Backend, FINE};
 use common::{Browser, Gateway, Setup, eventually, free_address};
@@ -74,6 +74,36 @@ async fn a_disk_that_takes_nothing_is_said_once_and_loses_nobody() {
     gateway.stop().await;
     gateway.run().await;
     assert_eq!(browser.turn().await["state"], "closed");
+}
+
+/// A pipe that nobody reads, where the file is to be written: whoever opens it waits.
+#[tokio::test]
+async fn a_disk_that_hangs_stops_nothing_else() {
+    // Its port takes connections as long as it lives, and that is all that is checked.
+    let backend = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = backend.local_addr().unwrap();
+    let gateway = Setup::default()
+        .region("north", &[address], 1, &[(GYM, 900)], "")
+        .start()
+        .await;
+    let pipe = gateway.dir.path().join("state/rooms.new");
+    let made = async || {
+        let mut making = Command::new("mkfifo");
+        making.arg(&pipe).stderr(Stdio::null());
+        making.status().unwrap().success()
+    };
+    assert!(eventually(made).await);
+    assert!(eventually(async || write_errors(&gateway).await >= 2.0).await);
+    assert_eq!(gateway.log().matches("State file not written").count(), 1);
+    drop(backend);
+    let noticed = async || gateway.log().contains("Backend left out");
+    assert!(eventually(noticed).await, "nothing moves on");
+    // The disk is back: somebody reads, and what hangs comes to its end.
+    let reading = std::fs::File::open(&pipe).unwrap();
+    std::fs::remove_file(&pipe).unwrap();
+    drop(reading);
+    let again = async || gateway.log().contains("State file is written again");
+    assert!(eventually(again).await);
 }
 
 #[tokio::test]

@@ -388,6 +388,30 @@ async fn tls_clients_get_the_protocol_they_agree_on() {
     assert_eq!(get2(&mut client, "/").await, (200, address));
 }
 
+#[tokio::test]
+async fn a_proxy_says_whom_it_speaks_for_before_the_handshake() {
+    let server = Server::start(|settings| {
+        settings.proxy_protocol = Some(vec!["127.0.0.0/8".parse().expect("a network")]);
+    });
+    let mut tcp = TcpStream::connect(server.tls).await.expect("connects");
+    tcp.write_all(b"PROXY TCP4 198.51.100.1 127.0.0.1 12345 443\r\n")
+        .await
+        .expect("header written");
+    let name = ServerName::try_from("a.example").expect("name");
+    let mut tls = TlsConnector::from(server.pki.client(&[]))
+        .connect(name, tcp)
+        .await
+        .expect("handshake");
+    assert_eq!(get(&mut tls, "/").await.1, "198.51.100.1:12345");
+    // Without the header it is no handshake.
+    let mut tcp = TcpStream::connect(server.tls).await.expect("connects");
+    tcp.write_all(b"\x16\x03\x01\x00\x05hello")
+        .await
+        .expect("written");
+    assert_eq!(closed(&mut tcp).await, b"");
+    assert_eq!(server.counts().proxy_headers, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn http2_needs_no_tls_if_the_client_knows() {
     let server = Server::start(|_| {});

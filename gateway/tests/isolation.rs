@@ -136,7 +136,7 @@ async fn a_network_that_swallows_everything_is_no_reason_to_hang() {
             &[(NORTH, 900)],
             "mode = \"adaptive\"",
         )
-        .text("[region.north.upstream]\nlogin_timeout = \"3s\"\nread_timeout = \"2s\"\n")
+        .text("[region.north.upstream]\nlogin_timeout = \"3s\"\n")
         .start()
         .await;
     let mut pupils = Vec::new();
@@ -200,6 +200,70 @@ async fn a_network_that_swallows_everything_is_no_reason_to_hang() {
     }
     assert!(eventually(async || gateway.metric(DOWN).await < 1.0).await);
     assert!(north.snapshot(false).max_in_flight <= 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_timeout_at_a_pool_that_is_known_to_be_silent() {
+    let north = platform(1, 2, HashCost::QUICK).await;
+    let hole = Hole::at("127.0.0.1:0".parse().unwrap(), north.backends()[0])
+        .await
+        .unwrap();
+    // Every deadline as it is by default: a minute for pages, half of one for logins.
+    let gateway = Setup::default()
+        .region(
+            "north",
+            &[hole.address],
+            8,
+            &[(NORTH, 900)],
+            "mode = \"adaptive\"",
+        )
+        .start()
+        .await;
+    let mut pupils = Vec::new();
+    for _ in 0..18 {
+        let mut pupil = Browser::new(gateway.edge, NORTH);
+        let form = pupil.form().await;
+        pupils.push((pupil, form));
+    }
+    for (pupil, form) in &mut pupils[..10] {
+        assert_eq!(pupil.post("/login", form).await.location(), "/");
+    }
+    hole.swallow();
+    let mut hanging = tokio::task::JoinSet::new();
+    for (mut pupil, form) in pupils.drain(10..) {
+        hanging.spawn(async move {
+            let sent = Instant::now();
+            let answer = pupil.post("/login", &form).await;
+            (answer.status, sent.elapsed())
+        });
+    }
+    let known = || gateway.log().contains("No backend answers anything");
+    assert!(eventually(async || known()).await, "nobody knocks");
+    for path in ["/", "/login"] {
+        for _ in 0..5 {
+            let mut reader = Browser::new(gateway.edge, NORTH);
+            let sent = Instant::now();
+            let page = reader.get(path).await;
+            assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert!(page.text().contains("antwortet nicht"));
+            // One of them may be the one that tries.
+            assert!(sent.elapsed() < Duration::from_secs(15), "{path}");
+        }
+    }
+    while let Some(answer) = hanging.join_next().await {
+        let (status, waited) = answer.unwrap();
+        let told = [StatusCode::GATEWAY_TIMEOUT, StatusCode::SEE_OTHER];
+        assert!(told.contains(&status), "{status}");
+        assert!(waited < Duration::from_secs(25), "{waited:?}");
+    }
+    hole.open();
+    let mut reader = Browser::new(gateway.edge, NORTH);
+    let mut fine = async || reader.get("/login").await.status == StatusCode::OK;
+    let opened = Instant::now();
+    while !fine().await {
+        assert!(opened.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Waits, goes in, and is told to type again at most as often as somebody had to try.

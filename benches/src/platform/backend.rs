@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,6 +26,9 @@ impl Backend {
         let refused = |source| PlatformError::Listen { address, source };
         let listener = listen(address).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
+        // As the servers of real platforms do: the last piece of an answer would else wait up to 40 ms for
+        // the client to acknowledge the one before. A stream that cannot be set is gone.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let (stopping, mut stopped) = watch::channel(false);
         let serving = tokio::spawn(async move {
             let stop = async move {

@@ -189,7 +189,7 @@ impl Visitor {
     /// Asks for leave to upload so many bytes (RFC 9110, section 10.1.1) and sends them if it gets it. Returns the
     /// status lines that came, in order.
     pub async fn expect(&self, bytes: u64) -> io::Result<Vec<String>> {
-        let mut stream = TcpStream::connect(self.address).await?;
+        let mut stream = self.connect().await?;
         let head = format!(
             "POST /stream/upload HTTP/1.1\r\nHost: {}\r\nExpect: 100-continue\r\nContent-Length: {bytes}\r\n\
              Connection: close\r\n\r\n",
@@ -209,6 +209,13 @@ impl Visitor {
         Ok(lines)
     }
 
+    /// As browsers do, without Nagle's algorithm.
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
     fn request(&self, method: Method, path: &str) -> request::Builder {
         let request = Request::builder().method(method).uri(path);
         request.header(HOST, &self.host)
@@ -221,7 +228,7 @@ impl Visitor {
             + 'static,
     {
         let request = request.map_err(io::Error::other)?;
-        let stream = TcpStream::connect(self.address).await?;
+        let stream = self.connect().await?;
         let handshake = http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(io::Error::other)?;
         // Whoever waits for the answer is told.

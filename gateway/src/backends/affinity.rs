@@ -14,7 +14,7 @@ use http::HeaderMap;
 use http::header::{COOKIE, SET_COOKIE};
 use pingora_http::ResponseHeader;
 
-use crate::cookies::{Baker, HOME, Jar};
+use crate::cookies::{Baker, HOME, Jar, foreign};
 use crate::proxy::Request;
 use crate::random;
 use crate::site::Pool;
@@ -32,6 +32,25 @@ pub(crate) enum Home {
     Backend(SocketAddr),
     /// To the backend that is first for this hash.
     Hash(u64),
+    /// To this backend, where its session is, and if that is gone to the first for this hash.
+    BackendOr(SocketAddr, u64),
+}
+
+impl Home {
+    /// The backend where its session is.
+    pub(super) fn backend(self) -> Option<SocketAddr> {
+        match self {
+            Self::Backend(backend) | Self::BackendOr(backend, _) => Some(backend),
+            Self::Anywhere | Self::Hash(_) => None,
+        }
+    }
+
+    pub(super) fn hash(self) -> Option<u64> {
+        match self {
+            Self::Hash(hash) | Self::BackendOr(_, hash) => Some(hash),
+            Self::Anywhere | Self::Backend(_) => None,
+        }
+    }
 }
 
 /// Where one request would like to go, and what the answer leaves behind.
@@ -42,7 +61,8 @@ pub(crate) struct Stay {
 
 /// What it takes to remember where a session began.
 struct Session {
-    cookie: String,
+    /// The cookie that says that there is one; where nobody has named it, any.
+    cookie: Option<String>,
     keys: Arc<Keyring>,
     room: RoomKey,
     baker: Baker,
@@ -57,36 +77,47 @@ impl Stay {
         headers: &HeaderMap,
     ) -> Self {
         let room = pool.room.key;
-        match &pool.affinity {
-            Affinity::None => Self {
-                home: Home::Anywhere,
-                session: None,
-            },
-            Affinity::School => Self {
-                home: Home::Hash(request.seat.key.0),
-                session: None,
-            },
-            Affinity::Cookie(cookie) => {
-                let jar = Jar::of(headers);
-                let named = || jar.all(HOME).find_map(|value| open_home(keys, room, value));
-                let home = has_cookie(headers, cookie).then(named).flatten();
-                Self {
-                    home: home.map_or(Home::Anywhere, Home::Backend),
-                    session: Some(Session {
-                        cookie: cookie.clone(),
-                        keys: Arc::clone(keys),
-                        room,
-                        baker: request.baker(),
-                    }),
-                }
+        let jar = Jar::of(headers);
+        // It is heeded only beside a cookie of the platform's.
+        let named = || jar.all(HOME).find_map(|value| open_home(keys, room, value));
+        let (home, cookie) = match &pool.affinity {
+            Affinity::None => {
+                return Self {
+                    home: Home::Anywhere,
+                    session: None,
+                };
             }
+            // A school's backend may have been full, or drained, when a session began.
+            Affinity::School => {
+                let hash = request.seat.key.0;
+                let has_any = foreign(headers).is_some();
+                let home = has_any.then(named).flatten();
+                let home = home.map_or(Home::Hash(hash), |at| Home::BackendOr(at, hash));
+                (home, None)
+            }
+            Affinity::Cookie(cookie) => {
+                let home = has_cookie(headers, cookie).then(named).flatten();
+                let home = home.map_or(Home::Anywhere, Home::Backend);
+                (home, Some(cookie.clone()))
+            }
+        };
+        Self {
+            home,
+            session: Some(Session {
+                cookie,
+                keys: Arc::clone(keys),
+                room,
+                baker: request.baker(),
+            }),
         }
     }
 
     /// Adds our cookie to an answer that begins a session.
     pub(crate) fn mark(&self, answer: &mut ResponseHeader, backend: SocketAddr) {
         if let Some(session) = &self.session
-            && begins_session(&answer.headers, &session.cookie)
+            && begins_session(&answer.headers, session.cookie.as_deref())
+            // Many set some cookie with every answer.
+            && (session.cookie.is_some() || self.home.backend() != Some(backend))
             && let Some(value) = seal_home(&session.keys, session.room, backend)
         {
             // The value is ASCII; an answer with too many fields goes without.
@@ -111,13 +142,13 @@ fn bound_to(room: RoomKey) -> String {
     format!("home {room:?}")
 }
 
-/// Whether an answer begins a session: it sets a cookie of that name to something.
-fn begins_session(headers: &HeaderMap, name: &str) -> bool {
+/// Whether an answer begins a session: it sets a cookie of that name, or any, to something.
+fn begins_session(headers: &HeaderMap, name: Option<&str>) -> bool {
     let fields = headers.get_all(SET_COOKIE).into_iter();
     fields.filter_map(|field| field.to_str().ok()).any(|field| {
         let pair = field.split(';').next().unwrap_or(field);
         let set = pair.split_once('=').map(|(n, v)| (n.trim(), v.trim()));
-        set.is_some_and(|(n, v)| n == name && !v.is_empty() && v != "\"\"")
+        set.is_some_and(|(n, v)| name.is_none_or(|name| n == name) && !v.is_empty() && v != "\"\"")
     })
 }
 
@@ -193,17 +224,18 @@ mod tests {
     fn sessions_are_seen_in_both_directions() {
         let mut headers = HeaderMap::new();
         headers.append(SET_COOKIE, HeaderValue::from_static("csrf=1; Path=/"));
-        assert!(!begins_session(&headers, "sessionid"));
+        assert!(!begins_session(&headers, Some("sessionid")));
+        assert!(begins_session(&headers, None), "whatever it is called");
         headers.append(
             SET_COOKIE,
             HeaderValue::from_static("sessionid=; Max-Age=0"),
         );
-        assert!(!begins_session(&headers, "sessionid"));
+        assert!(!begins_session(&headers, Some("sessionid")));
         headers.append(
             SET_COOKIE,
             HeaderValue::from_static("sessionid=abc; Secure"),
         );
-        assert!(begins_session(&headers, "sessionid"));
+        assert!(begins_session(&headers, Some("sessionid")));
         headers.append(COOKIE, HeaderValue::from_static("a=1; sessionid=abc"));
         assert!(has_cookie(&headers, "sessionid"));
         assert!(!has_cookie(&headers, "session"));

@@ -11,6 +11,7 @@ use einlass_config::{Balancing, Health, Policy};
 
 use super::affinity::{self, Home};
 use super::budget::Budget;
+use super::checks::Finding;
 use super::ewma::PeakEwma;
 use super::member::{Id, Member};
 use super::priority::{Parts, Rank};
@@ -21,6 +22,8 @@ const MOST_EJECTED: f64 = 0.3;
 /// A backend without an answer so far is taken for so much of the pool's latency: it is tried, and
 /// not stormed, because what is in flight there counts as everywhere.
 const CURIOSITY: f64 = 0.5;
+/// While no backend answers anything, a page may try so often.
+const TRY: Duration = Duration::from_secs(5);
 /// How fast the pool's own peak latency fades.
 const FADE: Duration = Duration::from_secs(30);
 
@@ -35,10 +38,12 @@ pub(super) struct Balancer {
     next_id: Id,
     /// The state of a pseudo-random sequence (splitmix64).
     dice: u64,
-    /// Good answers of all backends so far.
+    /// Good answers of all backends so far, by their heads.
     goods: u64,
     logins: PeakEwma,
     reads: PeakEwma,
+    /// While no backend answers anything: when the next page may try.
+    next_try: Option<Duration>,
     events: Vec<Event>,
 }
 
@@ -65,6 +70,8 @@ pub(super) struct Wish<'a> {
 pub(super) enum Choice {
     /// This one. It counts as sent.
     At(Id, SocketAddr),
+    /// The same, to try whether anything comes back.
+    Try(Id, SocketAddr),
     /// All that would do are at their bound.
     Full,
     /// The one where its session lives is being restarted.
@@ -111,6 +118,7 @@ impl Balancer {
             goods: 0,
             logins: PeakEwma::new(FADE),
             reads: PeakEwma::new(FADE),
+            next_try: None,
             events: Vec::new(),
         }
     }
@@ -156,9 +164,14 @@ impl Balancer {
     }
 
     pub(super) fn choose(&mut self, now: Duration, wish: Wish<'_>) -> Choice {
-        let away = |m: &Member| wish.home == Home::Backend(m.address) && m.restarts(now);
+        let home = wish.home.backend();
+        let away = |m: &Member| home == Some(m.address) && m.restarts(now);
         if self.members.iter().any(away) {
             return Choice::Away;
+        }
+        let tries = wish.kind != Kind::Login && self.is_mute();
+        if tries && self.next_try.is_some_and(|next| now < next) {
+            return Choice::Nobody;
         }
         let Some(index) = self.index(now, wish) else {
             let untried = |m: &&Member| !wish.tried.contains(&m.address);
@@ -168,6 +181,10 @@ impl Balancer {
         let goods = self.goods;
         let member = &mut self.members[index];
         member.send(now, wish.kind, goods);
+        if tries {
+            self.next_try = Some(now + TRY);
+            return Choice::Try(member.id, member.address);
+        }
         Choice::At(member.id, member.address)
     }
 
@@ -176,7 +193,7 @@ impl Balancer {
         let parts = self.parts;
         let most = |bound| parts.map_or(bound, |parts| parts.most(wish.rank, bound));
         let untried = |m: &Member| !wish.tried.contains(&m.address);
-        if let Home::Backend(home) = wish.home {
+        if let Some(home) = wish.home.backend() {
             // A session is not sent away because its backend starts slowly, or is drained; and to one
             // that has been restarted it comes a second time.
             let there = |m: &Member| m.address == home && (untried(m) || m.drains()) && m.usable();
@@ -185,7 +202,7 @@ impl Balancer {
                 return room.then_some(index);
             }
         }
-        if let Home::Hash(hash) = wish.home {
+        if let Some(hash) = wish.home.hash() {
             let fits = |m: &Member| {
                 m.open() && m.in_flight < most(m.limit(now, &rules))
                     || m.wants_trial(now, wish.kind)
@@ -289,14 +306,27 @@ impl Balancer {
         self.change(id, |member, _| member.not_connected(now));
     }
 
-    pub(super) fn good(&mut self, now: Duration, id: Id, latency: Option<(Kind, Duration)>) {
+    /// The head of a good answer has come, to a request sent at `sent`: a sign of life, and `latency` if
+    /// its time means something.
+    pub(super) fn answered(
+        &mut self,
+        now: Duration,
+        id: Id,
+        sent: Duration,
+        latency: Option<(Kind, Duration)>,
+    ) {
         self.goods += 1;
         match latency {
             Some((Kind::Login, took)) => self.logins.observe(now, took.as_secs_f64()),
             Some((Kind::Read, took)) => self.reads.observe(now, took.as_secs_f64()),
             Some((Kind::Write, _)) | None => {}
         }
-        self.change(id, |member, _| member.good(now, latency));
+        self.change(id, |member, _| member.answered(now, sent, latency));
+    }
+
+    /// All of it has come.
+    pub(super) fn whole(&mut self, now: Duration, id: Id) {
+        self.change(id, |member, _| member.whole(now));
     }
 
     pub(super) fn failed(&mut self, now: Duration, id: Id) {
@@ -337,15 +367,72 @@ impl Balancer {
             .collect()
     }
 
-    pub(super) fn checked(&mut self, now: Duration, id: Id, passed: bool, rules: &Health) {
+    pub(super) fn checked(&mut self, now: Duration, id: Id, finding: Finding, rules: &Health) {
         let spread = f64::from(u32::try_from(self.roll(1_000)).unwrap_or(0)) / 1_000.0;
-        self.change(id, |member, _| member.checked(now, passed, rules, spread));
+        self.change(id, |member, _| {
+            member.checked(now, finding, rules, spread);
+        });
+        self.decide_leniency(now);
     }
 
-    /// No backend can be reached, or the operator lets nobody in at any.
+    /// A check that no backend passes is wrong rather than all backends, if they answer: those are used.
+    fn decide_leniency(&mut self, now: Duration) {
+        let mut there = self.members.iter().filter(|m| !m.leaving && !m.drains());
+        let none_passes = there.all(|m| !m.passes());
+        let ids: Vec<Id> = self.members.iter().map(|m| m.id).collect();
+        for id in ids {
+            self.change(id, |member, _| {
+                let ignore = none_passes && member.checks.fail_otherwise();
+                if member.checks.is_ignored() != ignore {
+                    member.ignore_checks(now, ignore);
+                }
+            });
+        }
+    }
+
+    /// Backends are used although their checks get another answer than expected.
+    pub(super) fn is_lenient(&self) -> bool {
+        self.members.iter().any(|m| m.checks.is_ignored())
+    }
+
+    /// Backends to be asked now whether they answer at all, and how long for.
+    pub(super) fn knocks(&mut self, now: Duration) -> Vec<(Id, SocketAddr, Duration)> {
+        let usual = self.usual(now);
+        let rules = self.rules;
+        let knock = |m: &mut Member| {
+            let within = m.knock(now, &rules, usual)?;
+            Some((m.id, m.address, within))
+        };
+        self.members.iter_mut().filter_map(knock).collect()
+    }
+
+    pub(super) fn knocked(&mut self, now: Duration, id: Id, answered: bool) {
+        let usual = self.usual(now);
+        let before = self.is_mute();
+        self.change(id, |member, rules| {
+            member.knocked(now, rules, usual, answered);
+        });
+        if self.is_mute() && !before {
+            self.next_try = Some(now + TRY);
+        }
+        self.judge(now, id);
+    }
+
+    /// Connections stand, and nothing at all comes back, from any backend in use.
+    pub(super) fn is_mute(&self) -> bool {
+        let mut usable = self.members.iter().filter(|m| m.usable()).peekable();
+        usable.peek().is_some() && usable.all(Member::is_mute)
+    }
+
+    /// The latency of the pool's logins, in seconds.
+    fn usual(&self, now: Duration) -> f64 {
+        self.logins.value(now).unwrap_or(0.0)
+    }
+
+    /// No backend can be reached, or none answers anything, or the operator lets nobody in at any.
     pub(super) fn down(&self) -> bool {
         let mut there = self.members.iter().filter(|m| !m.leaving && !m.drains());
-        there.all(|m| !m.reachable())
+        there.all(|m| !m.reachable()) || self.is_mute()
     }
 
     /// Requests that all of them together may owe an answer now: little while they start slowly.
@@ -401,7 +488,7 @@ impl Balancer {
 
     /// Ejects a backend if its answers, or that it gives none, ask for it and it is not the last.
     fn judge(&mut self, now: Duration, id: Id) {
-        let usual = self.logins.value(now).unwrap_or(0.0);
+        let usual = self.usual(now);
         let Some(member) = self.members.iter().find(|m| m.id == id) else {
             return;
         };

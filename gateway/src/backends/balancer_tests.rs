@@ -51,10 +51,16 @@ fn send(balancer: &mut Balancer, now: Duration) -> (Id, SocketAddr) {
     }
 }
 
+/// A good answer, head and body.
+fn good(balancer: &mut Balancer, now: Duration, id: Id, latency: Option<(Kind, Duration)>) {
+    balancer.answered(now, id, now, latency);
+    balancer.whole(now, id);
+}
+
 /// A login that is answered after `took`, before anything else happens.
 fn one_login(balancer: &mut Balancer, now: Duration, took: Duration) -> SocketAddr {
     let (id, address) = send(balancer, now);
-    balancer.good(now, id, Some((Kind::Login, took)));
+    good(balancer, now, id, Some((Kind::Login, took)));
     balancer.free(now, id);
     address
 }
@@ -72,7 +78,7 @@ fn fail_at(balancer: &mut Balancer, bad: SocketAddr, from: Duration, most: usize
             balancer.failed(now, id);
             failed += 1;
         } else {
-            balancer.good(now, id, Some((Kind::Login, LOGIN)));
+            good(balancer, now, id, Some((Kind::Login, LOGIN)));
         }
         balancer.free(now, id);
     }
@@ -98,7 +104,7 @@ fn serve(balancer: &mut Balancer, rate: u32, work: &[f64]) -> Vec<usize> {
         under_way.sort_by(|a, b| a.0.total_cmp(&b.0));
         while under_way.first().is_some_and(|(end, ..)| *end <= now) {
             let (end, begun, id) = under_way.remove(0);
-            balancer.good(at(end), id, Some((Kind::Login, at(end - begun))));
+            good(balancer, at(end), id, Some((Kind::Login, at(end - begun))));
             balancer.free(at(end), id);
         }
         let (id, address) = send(balancer, at(now));
@@ -155,6 +161,18 @@ fn five_failures_in_a_row_eject_a_backend_but_never_the_last() {
 }
 
 #[test]
+fn answers_that_break_off_are_failures_in_a_row() {
+    let mut balancer = pool(2);
+    for _ in 0..5 {
+        assert_eq!(state(&balancer, address(0)), State::Up);
+        let id = balancer.members[0].id;
+        balancer.answered(at(1.0), id, at(1.0), Some((Kind::Read, at(0.02))));
+        balancer.failed(at(1.0), id);
+    }
+    assert_eq!(state(&balancer, address(0)), State::Ejected);
+}
+
+#[test]
 fn a_backend_that_fails_every_other_time_is_noticed_by_its_rate() {
     let mut balancer = pool(3);
     let mut bad = 0;
@@ -165,7 +183,7 @@ fn a_backend_that_fails_every_other_time_is_noticed_by_its_rate() {
         if address == super::tests::address(0) && bad.is_multiple_of(2) {
             balancer.failed(now, id);
         } else {
-            balancer.good(now, id, Some((Kind::Login, LOGIN)));
+            good(&mut balancer, now, id, Some((Kind::Login, LOGIN)));
         }
         balancer.free(now, id);
     }
@@ -194,13 +212,95 @@ fn a_backend_that_says_nothing_is_ejected_within_three_seconds() {
     while state(&balancer, address(0)) != State::Ejected {
         let (id, address) = send(&mut balancer, now);
         if address == super::tests::address(1) {
-            balancer.good(now + LOGIN, id, Some((Kind::Login, LOGIN)));
+            good(&mut balancer, now + LOGIN, id, Some((Kind::Login, LOGIN)));
             balancer.free(now + LOGIN, id);
         }
         now += Duration::from_millis(50);
         balancer.tick(now);
         assert!(now < at(4.0), "it was silent for three seconds");
     }
+}
+
+/// Two pages that nobody answers, at the same backend.
+fn two_pages_at_one(balancer: &mut Balancer) -> SocketAddr {
+    let mut owed: Vec<SocketAddr> = Vec::new();
+    loop {
+        let Choice::At(id, to) = balancer.choose(at(0.0), page()) else {
+            panic!("none is full");
+        };
+        let here = owed.first().is_none_or(|first| *first == to);
+        if !here {
+            good(balancer, at(0.0), id, Some((Kind::Read, at(0.02))));
+            balancer.free(at(0.0), id);
+        } else if owed.len() == 1 {
+            return to;
+        } else {
+            owed.push(to);
+        }
+    }
+}
+
+fn page() -> Wish<'static> {
+    Wish {
+        kind: Kind::Read,
+        rank: Rank::Page,
+        home: Home::Anywhere,
+        tried: &[],
+    }
+}
+
+#[test]
+fn pages_without_an_answer_eject_only_a_backend_that_does_not_answer_when_asked() {
+    for (answers, expected) in [(true, State::Up), (false, State::Ejected)] {
+        let mut balancer = pool(2);
+        let polled = two_pages_at_one(&mut balancer);
+        let other = balancer.members.iter().find(|m| m.address != polled);
+        let other = other.unwrap().id;
+        for step in 0..60_u32 {
+            let now = Duration::from_millis(50) * step;
+            good(&mut balancer, now, other, Some((Kind::Login, LOGIN)));
+            for (id, at, _) in balancer.knocks(now) {
+                assert_eq!(at, polled);
+                balancer.knocked(now, id, answers);
+            }
+            balancer.tick(now);
+        }
+        assert_eq!(state(&balancer, polled), expected, "{answers}");
+    }
+}
+
+#[test]
+fn a_pool_that_answers_nothing_refuses_pages_at_once_but_for_one_that_tries() {
+    let mut balancer = pool(2);
+    for _ in 0..8 {
+        assert!(matches!(balancer.choose(at(0.0), page()), Choice::At(..)));
+    }
+    let knocked = |balancer: &mut Balancer, now, answered| {
+        let asked = balancer.knocks(now);
+        for (id, ..) in &asked {
+            balancer.knocked(now, *id, answered);
+        }
+        asked.len()
+    };
+    assert_eq!(knocked(&mut balancer, at(0.5), false), 0, "not yet");
+    assert_eq!(knocked(&mut balancer, at(2.1), false), 2);
+    assert!(balancer.down(), "the room keeps the places");
+    assert_eq!(balancer.choose(at(2.1), page()), Choice::Nobody);
+    assert!(
+        matches!(balancer.choose(at(2.1), login(&[])), Choice::At(..)),
+        "how many logins try is for the room to say"
+    );
+    let Choice::Try(id, _) = balancer.choose(at(7.2), page()) else {
+        panic!("one may try");
+    };
+    assert_eq!(balancer.choose(at(7.3), page()), Choice::Nobody, "one");
+    // Nobody waits for it any more; that is no sign of life.
+    balancer.failed(at(8.0), id);
+    balancer.free(at(8.0), id);
+    assert_eq!(balancer.choose(at(8.1), page()), Choice::Nobody);
+    assert_eq!(knocked(&mut balancer, at(9.0), true), 2);
+    assert!(!balancer.down());
+    assert!(matches!(balancer.choose(at(9.1), page()), Choice::At(..)));
 }
 
 #[test]
@@ -233,11 +333,25 @@ fn one_login_decides_whether_an_ejected_backend_comes_back() {
     assert_eq!(state(&balancer, address(0)), State::Ejected);
     balancer.tick(at(21.0));
     let (id, _) = send(&mut balancer, at(21.0));
-    balancer.good(at(21.3), id, Some((Kind::Login, LOGIN)));
+    good(&mut balancer, at(21.3), id, Some((Kind::Login, LOGIN)));
     balancer.free(at(21.3), id);
     assert_eq!(state(&balancer, address(0)), State::Up);
     let limit = |seconds| gauge(&balancer, address(0), at(seconds)).limit;
-    assert_eq!([limit(21.3), limit(29.0), limit(40.0)], [1, 4, 1_024]);
+    let limits = [21.3, 29.0, 36.4, 40.1, 60.0].map(limit);
+    assert_eq!(limits, [1, 4, 8, 32, 1_024]);
+}
+
+#[test]
+fn a_late_answer_to_an_earlier_request_decides_no_trial() {
+    let mut balancer = pool(2);
+    fail_at(&mut balancer, address(0), Duration::ZERO, 5);
+    balancer.tick(at(10.0));
+    let (id, tried) = send(&mut balancer, at(10.0));
+    assert_eq!(tried, address(0));
+    balancer.answered(at(10.5), id, at(0.0), None);
+    assert_eq!(state(&balancer, address(0)), State::Trial);
+    balancer.answered(at(10.6), id, at(10.0), None);
+    assert_eq!(state(&balancer, address(0)), State::Up);
 }
 
 #[test]
@@ -268,10 +382,37 @@ fn an_unreached_backend_is_out_until_a_check_reaches_it() {
         "nobody is tried in vain"
     );
     assert_eq!(balancer.due(at(1.2)).len(), 2, "checked at once");
-    balancer.checked(at(5.0), id, true, &rules);
+    balancer.checked(at(5.0), id, Finding::Passed, &rules);
     assert_eq!(state(&balancer, bad), State::Up);
     assert!(!balancer.down());
     assert_eq!(gauge(&balancer, bad, at(5.0)).limit, 1, "it starts slowly");
+}
+
+#[test]
+fn a_check_that_nobody_passes_closes_nothing_as_long_as_there_are_answers() {
+    let rules = Health {
+        fall: 1,
+        rise: 1,
+        ..Health::default()
+    };
+    let mut balancer = pool(3);
+    let ids: Vec<Id> = balancer.members.iter().map(|m| m.id).collect();
+    balancer.checked(at(1.0), ids[0], Finding::Otherwise, &rules);
+    assert_eq!(state(&balancer, address(0)), State::Down, "the others pass");
+    balancer.checked(at(1.0), ids[1], Finding::Failed, &rules);
+    balancer.checked(at(1.0), ids[2], Finding::Otherwise, &rules);
+    assert!(!balancer.down() && balancer.is_lenient());
+    let states = [0, 1, 2].map(|n| state(&balancer, address(n)));
+    assert_eq!(states, [State::Up, State::Down, State::Up]);
+    // It was not the check: one passes it.
+    balancer.checked(at(2.0), ids[1], Finding::Passed, &rules);
+    let states = [0, 1, 2].map(|n| state(&balancer, address(n)));
+    assert_eq!(states, [State::Down, State::Up, State::Down]);
+    // Answers that say that nothing works close it.
+    for id in ids {
+        balancer.checked(at(3.0), id, Finding::Failed, &rules);
+    }
+    assert!(balancer.down());
 }
 
 #[test]
@@ -382,6 +523,7 @@ proptest! {
                         Choice::Full => prop_assert!(!sent.is_empty()),
                         Choice::Nobody => prop_assert!(balancer.down()),
                         Choice::Away => prop_assert!(false, "there are no sessions"),
+                        Choice::Try(..) => prop_assert!(false, "nobody has knocked"),
                     }
                 }
                 Move::Tick(ms) => {
@@ -390,13 +532,18 @@ proptest! {
                 }
                 Move::Check(n, passed) => {
                     let id = Id::try_from(n % backends).unwrap();
-                    balancer.checked(now, id, passed, &Health::default());
+                    let finding = if passed {
+                        Finding::Passed
+                    } else {
+                        Finding::Failed
+                    };
+                    balancer.checked(now, id, finding, &Health::default());
                 }
                 _ if sent.is_empty() => {}
                 other => {
                     let (id, _) = sent.remove(0);
                     match other {
-                        Move::Good => balancer.good(now, id, Some((Kind::Login, LOGIN))),
+                        Move::Good => good(&mut balancer, now, id, Some((Kind::Login, LOGIN))),
                         Move::Fail => balancer.failed(now, id),
                         Move::Unreached => balancer.not_connected(now, id),
                         _ => {}

@@ -12,23 +12,39 @@ use super::{Kind, Shared};
 /// A request that counts as in flight at a backend until it is dropped, or freed.
 pub(crate) struct Busy {
     pub(crate) address: SocketAddr,
+    /// Nothing has come back from the pool for long.
+    pub(super) tries: bool,
     shared: Arc<Shared>,
     id: Id,
     kind: Kind,
     /// When the connection stood; until then, when it was begun.
     since: Duration,
     free: bool,
+    head: Head,
+}
+
+/// What has come of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Head {
+    /// Nothing.
+    Awaited,
+    /// A head that says that the backend works.
+    Good,
+    /// It counts as failed, or as good.
+    Counted,
 }
 
 impl Busy {
     pub(super) fn new(shared: &Arc<Shared>, id: Id, address: SocketAddr, kind: Kind) -> Self {
         Self {
             address,
+            tries: false,
             shared: Arc::clone(shared),
             id,
             kind,
             since: shared.clock.now(),
             free: false,
+            head: Head::Awaited,
         }
     }
 
@@ -51,8 +67,9 @@ impl Busy {
     }
 
     /// The head of the answer has come. One that says that the backend cannot work is a failure; one
-    /// that refuses a login before it hashed says nothing about how quick the backend is.
-    pub(crate) fn answered(&self, status: StatusCode) {
+    /// that refuses a login before it hashed says nothing about how quick the backend is. Whether it is
+    /// a good answer is known when all of it is there.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
         let now = self.shared.clock.now();
         if matches!(status.as_u16(), 502..=504) {
             self.failed();
@@ -65,12 +82,32 @@ impl Busy {
             Kind::Write => false,
         };
         let latency = means.then_some((self.kind, took));
-        self.shared.lock().good(now, self.id, latency);
+        self.head = Head::Good;
+        let since = self.since;
+        self.shared.lock().answered(now, self.id, since, latency);
         self.shared.tell();
     }
 
-    /// No answer came, or it broke off.
-    pub(crate) fn failed(&self) {
+    /// Something of the answer has come.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.head != Head::Awaited
+    }
+
+    /// The whole answer has come.
+    pub(crate) fn whole(&mut self) {
+        if self.head == Head::Good {
+            self.head = Head::Counted;
+            let now = self.shared.clock.now();
+            self.shared.lock().whole(now, self.id);
+        }
+    }
+
+    /// No answer came, or it broke off. One answer fails once.
+    pub(crate) fn failed(&mut self) {
+        if self.head == Head::Counted {
+            return;
+        }
+        self.head = Head::Counted;
         let now = self.shared.clock.now();
         self.shared.lock().failed(now, self.id);
         self.shared.tell();

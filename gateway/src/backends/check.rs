@@ -1,10 +1,12 @@
 //! Active checks: does a backend accept connections, does it answer?
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use einlass_config::Check;
 use http::header::{CONNECTION, HOST, USER_AGENT};
+use parking_lot::Mutex;
 use pingora_core::connectors::TransportConnector;
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::http::client::HttpSession;
@@ -13,33 +15,54 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::Backends;
+use super::checks::Finding;
 use crate::site::Pool;
 
 /// Checks backends, over connections of its own.
 pub(crate) struct Checker {
     transport: Arc<TransportConnector>,
     http: Arc<Connector>,
-    /// Thousands of schools with a server of their own shall not be asked in one moment.
-    at_once: Arc<Semaphore>,
+    turns: Turns,
 }
 
-/// Checks under way at a time.
+/// Thousands of schools with a server of their own shall not be asked in one moment; and those of one
+/// region that hang shall not hold up another's.
+#[derive(Default)]
+struct Turns(Mutex<HashMap<String, Arc<Semaphore>>>);
+
+/// So much of a login page is looked at, in bytes.
+const LONGEST_PAGE: usize = 256 << 10;
+/// Checks under way at a time, in one region.
 const AT_ONCE: usize = 256;
+
+impl Turns {
+    fn of(&self, region: &str) -> Arc<Semaphore> {
+        let mut regions = self.0.lock();
+        if let Some(turns) = regions.get(region) {
+            return Arc::clone(turns);
+        }
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        regions.insert(region.to_owned(), Arc::clone(&turns));
+        turns
+    }
+}
 
 impl Checker {
     pub(crate) fn new() -> Self {
         Self {
             transport: Arc::new(TransportConnector::new(None)),
             http: Arc::new(Connector::new(None)),
-            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Turns::default(),
         }
     }
 
-    /// Begins the checks of a pool that are due. Returns at once.
+    /// Begins the checks of a pool that are due, and asks those who owe answers for a sign of life.
+    /// Returns at once.
     pub(crate) fn begin(&self, pool: &Arc<Pool>) {
+        self.knock(pool);
         for (id, address) in pool.backends.due() {
             let (pool, transport) = (Arc::clone(pool), Arc::clone(&self.transport));
-            let (http, at_once) = (Arc::clone(&self.http), Arc::clone(&self.at_once));
+            let (http, at_once) = (Arc::clone(&self.http), self.turns.of(&pool.region));
             tokio::spawn(async move {
                 // It is never closed; without a permit the check takes place all the same.
                 let _permit = at_once.acquire().await;
@@ -47,44 +70,145 @@ impl Checker {
                 let check = async {
                     match &backends.health.check {
                         Check::Tcp => accepts(&transport, backends, address).await,
-                        Check::Http { path, host, status } => {
-                            let host = host.as_deref().unwrap_or(&backends.host);
-                            answers(&http, backends, address, host, path).await == Some(*status)
+                        Check::Http { status, .. } => {
+                            let answer = Answer::get(&http, backends, address).await;
+                            finding(answer, |answer| answer.status == *status)
+                        }
+                        Check::Login { .. } => {
+                            let mut answer = Answer::get(&http, backends, address).await;
+                            let fits = match &mut answer {
+                                Some(answer) => {
+                                    answer.status == 200 && answer.asks_password().await
+                                }
+                                None => false,
+                            };
+                            finding(answer, |_| fits)
                         }
                     }
                 };
-                let passed = timeout(backends.health.timeout, check).await;
-                backends.checked(id, passed.unwrap_or(false));
+                let found = timeout(backends.health.timeout, check).await;
+                backends.checked(id, found.unwrap_or(Finding::Failed));
+            });
+        }
+    }
+
+    /// Any answer to a request for a page will do.
+    fn knock(&self, pool: &Arc<Pool>) {
+        for (id, address, within) in pool.backends.knocks() {
+            let (pool, http) = (Arc::clone(pool), Arc::clone(&self.http));
+            tokio::spawn(async move {
+                let backends = &pool.backends;
+                let answer = Answer::get(&http, backends, address);
+                let answer = timeout(within, answer).await;
+                backends.knocked(id, answer.is_ok_and(|answer| answer.is_some()));
             });
         }
     }
 }
 
 /// A connection stands, with TLS if the pool has it. Nothing is sent.
-async fn accepts(transport: &TransportConnector, backends: &Backends, address: SocketAddr) -> bool {
-    transport.new_stream(&backends.peer(address)).await.is_ok()
-}
-
-/// The status of the answer to a request for the path.
-async fn answers(
-    http: &Connector,
+async fn accepts(
+    transport: &TransportConnector,
     backends: &Backends,
     address: SocketAddr,
-    host: &str,
-    path: &str,
-) -> Option<u16> {
-    let peer = backends.peer_alone(address);
-    let (mut session, _) = http.get_http_session(&peer).await.ok()?;
-    let mut header = RequestHeader::build("GET", path.as_bytes(), Some(3)).ok()?;
-    header.insert_header(HOST, host).ok()?;
-    header.insert_header(USER_AGENT, "einlass-check").ok()?;
-    if matches!(session, HttpSession::H1(_)) {
-        header.insert_header(CONNECTION, "close").ok()?;
+) -> Finding {
+    let peer = backends.peers.at(address);
+    match transport.new_stream(&peer).await {
+        Ok(_) => Finding::Passed,
+        Err(_) => Finding::Failed,
     }
-    session.write_request_header(Box::new(header)).await.ok()?;
-    session.finish_request_body().await.ok()?;
-    session.read_response_header().await.ok()?;
-    let status = session.response_header().map(|h| h.status.as_u16());
-    session.shutdown().await;
-    status
+}
+
+fn finding(answer: Option<Answer>, fits: impl FnOnce(&Answer) -> bool) -> Finding {
+    match answer {
+        Some(answer) if fits(&answer) => Finding::Passed,
+        Some(answer) if answer.status < 500 => Finding::Otherwise,
+        Some(_) | None => Finding::Failed,
+    }
+}
+
+/// What came of asking for the page of a check: the head of the answer.
+struct Answer {
+    status: u16,
+    session: HttpSession,
+}
+
+impl Answer {
+    async fn get(http: &Connector, backends: &Backends, address: SocketAddr) -> Option<Self> {
+        let (host, path) = backends.page();
+        let peer = backends.peer_alone(address);
+        let (mut session, _) = http.get_http_session(&peer).await.ok()?;
+        let mut header = RequestHeader::build("GET", path.as_bytes(), Some(3)).ok()?;
+        header.insert_header(HOST, host).ok()?;
+        header.insert_header(USER_AGENT, "einlass-check").ok()?;
+        if matches!(session, HttpSession::H1(_)) {
+            header.insert_header(CONNECTION, "close").ok()?;
+        } else {
+            backends.complete(&mut header).ok()?;
+        }
+        session.write_request_header(Box::new(header)).await.ok()?;
+        session.finish_request_body().await.ok()?;
+        session.read_response_header().await.ok()?;
+        let status = session.response_header()?.status.as_u16();
+        Some(Self { status, session })
+    }
+
+    /// Whether the page has a field for a password.
+    async fn asks_password(&mut self) -> bool {
+        let mut page = Vec::new();
+        while page.len() < LONGEST_PAGE {
+            match self.session.read_response_body().await {
+                Ok(Some(part)) => page.extend_from_slice(&part),
+                Ok(None) => break,
+                Err(_) => return false,
+            }
+        }
+        has_password_field(&String::from_utf8_lossy(&page))
+    }
+}
+
+/// An `<input>` of that type, however it is written.
+fn has_password_field(page: &str) -> bool {
+    let page = page.to_ascii_lowercase();
+    page.split("<input").skip(1).any(|field| {
+        let field = field.split('>').next().unwrap_or(field);
+        let field: String = field
+            .chars()
+            .filter(|c| !c.is_whitespace() && !matches!(c, '"' | '\''))
+            .collect();
+        field.contains("type=password")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_region_whose_checks_hang_leaves_the_others_their_turns() {
+        let turns = Turns::default();
+        let all = u32::try_from(AT_ONCE).unwrap();
+        let north = turns.of("north");
+        let _hanging = north.acquire_many(all).await.unwrap();
+        assert_eq!(turns.of("north").available_permits(), 0);
+        assert_eq!(turns.of("south").available_permits(), AT_ONCE);
+    }
+
+    #[test]
+    fn a_field_for_a_password_is_known_however_it_is_written() {
+        for page in [
+            r#"<form><input name="user"><input type="password" name="p"></form>"#,
+            "<INPUT NAME=p TYPE=Password>",
+            "<input\n  id='p'\n  type = 'password' required>",
+        ] {
+            assert!(has_password_field(page), "{page}");
+        }
+        for page in [
+            "<p>type=password</p>",
+            r#"<input type="text"><p type="password">"#,
+            "502 Bad Gateway",
+        ] {
+            assert!(!has_password_field(page), "{page}");
+        }
+    }
 }

@@ -9,6 +9,15 @@ const SOON: Duration = Duration::from_millis(200);
 /// While it does not answer, at least this often.
 const WHILE_DOWN: Duration = Duration::from_secs(1);
 
+/// What a check has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    Passed,
+    /// An answer, not the one expected, but none that says that the backend cannot work.
+    Otherwise,
+    Failed,
+}
+
 /// The state of one backend's checks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Checks {
@@ -18,12 +27,33 @@ pub(super) struct Checks {
     /// So many failed that the backend is out.
     down: bool,
     running: bool,
+    found: Option<Finding>,
+    /// They fail everywhere, so they are not heeded here.
+    ignored: bool,
     next: Duration,
 }
 
 impl Checks {
     pub(super) fn is_down(&self) -> bool {
+        self.down && !self.ignored
+    }
+
+    /// So many failed, heeded or not.
+    pub(super) fn fail(&self) -> bool {
         self.down
+    }
+
+    pub(super) fn ignore(&mut self, ignored: bool) {
+        self.ignored = ignored;
+    }
+
+    pub(super) fn is_ignored(&self) -> bool {
+        self.ignored
+    }
+
+    /// So many failed, and the last one for what was answered: there is an answer.
+    pub(super) fn fail_otherwise(&self) -> bool {
+        self.down && self.found == Some(Finding::Otherwise)
     }
 
     /// Whether a check is to be made now; if so it counts as begun.
@@ -43,12 +73,14 @@ impl Checks {
     pub(super) fn ended(
         &mut self,
         now: Duration,
-        passed: bool,
+        finding: Finding,
         out: bool,
         rules: &Health,
         spread: f64,
     ) {
         self.running = false;
+        self.found = Some(finding);
+        let passed = finding == Finding::Passed;
         if passed {
             (self.passed, self.failed) = (self.passed.saturating_add(1), 0);
             self.down &= self.passed < rules.rise;
@@ -78,7 +110,12 @@ mod tests {
         };
         let mut checks = Checks::default();
         let mut told = |passed: bool| {
-            checks.ended(Duration::ZERO, passed, false, &rules, 0.5);
+            let finding = if passed {
+                Finding::Passed
+            } else {
+                Finding::Failed
+            };
+            checks.ended(Duration::ZERO, finding, false, &rules, 0.5);
             checks.is_down()
         };
         let results = [
@@ -97,11 +134,11 @@ mod tests {
         let mut checks = Checks::default();
         assert!(checks.begin(Duration::ZERO));
         assert!(!checks.begin(Duration::from_mins(1)), "one is under way");
-        checks.ended(Duration::ZERO, true, false, &rules, 1.0);
+        checks.ended(Duration::ZERO, Finding::Passed, false, &rules, 1.0);
         let late = rules.interval.mul_f64(1.0 + rules.jitter / 2.0);
         assert!(!checks.begin(late.mul_f64(0.99)));
         assert!(checks.begin(late));
-        checks.ended(Duration::ZERO, true, false, &rules, 0.0);
+        checks.ended(Duration::ZERO, Finding::Passed, false, &rules, 0.0);
         checks.hurry(Duration::ZERO);
         assert!(checks.begin(SOON));
     }

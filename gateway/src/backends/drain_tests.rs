@@ -30,6 +30,34 @@ fn a_session_stays_at_home_even_while_it_is_drained_and_goes_elsewhere_when_home
 }
 
 #[test]
+fn a_session_stays_at_its_schools_old_home_while_newcomers_of_the_school_go_elsewhere() {
+    let mut balancer = pool(3);
+    let wish = |home| Wish {
+        home,
+        ..of_a_session(0)
+    };
+    let sent = |balancer: &mut Balancer, home| match balancer.choose(at(0.0), wish(home)) {
+        Choice::At(_, to) => to,
+        other => panic!("{other:?}"),
+    };
+    let old = sent(&mut balancer, Home::Hash(7));
+    balancer.drain(old, true);
+    for _ in 0..20 {
+        assert_eq!(sent(&mut balancer, Home::BackendOr(old, 7)), old);
+    }
+    let new = sent(&mut balancer, Home::Hash(7));
+    assert_ne!(new, old);
+    // The old one is back, and so are the newcomers; sessions stay.
+    balancer.drain(old, false);
+    assert_eq!(sent(&mut balancer, Home::Hash(7)), old);
+    assert_eq!(sent(&mut balancer, Home::BackendOr(new, 7)), new);
+    let gone = balancer.members.iter().find(|m| m.address == new);
+    let gone = gone.unwrap().id;
+    balancer.not_connected(at(0.0), gone);
+    assert_eq!(sent(&mut balancer, Home::BackendOr(new, 7)), old);
+}
+
+#[test]
 fn the_sessions_of_a_drained_backend_wait_while_it_is_restarted_but_not_for_ever() {
     let mut balancer = pool(3);
     balancer.drain(address(1), true);
@@ -48,7 +76,7 @@ fn the_sessions_of_a_drained_backend_wait_while_it_is_restarted_but_not_for_ever
     }
     assert!(matches!(balancer.choose(at(12.0), login(&[])), Choice::At(_, to) if to != address(1)));
     let mut restarted = balancer.clone();
-    restarted.checked(at(13.0), 1, true, &Health::default());
+    restarted.checked(at(13.0), 1, Finding::Passed, &Health::default());
     let back = restarted.choose(at(13.0), again);
     assert!(
         matches!(back, Choice::At(_, to) if to == address(1)),

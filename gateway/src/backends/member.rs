@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use einlass_config::{Balancing, Health as CheckRules};
 
-use super::checks::Checks;
+use super::checks::{Checks, Finding};
 use super::ewma::PeakEwma;
+use super::quiet::Quiet;
 use super::ramp::Ramp;
 use super::signals::Signals;
 use super::{Kind, State};
@@ -23,6 +24,8 @@ const FORGIVEN: Duration = Duration::from_mins(2);
 const PATIENCE: f64 = 4.0;
 /// So long a login is waited for to try an ejected backend; then any request may.
 const TRY_ANY: Duration = Duration::from_secs(5);
+/// So many times the usual latency of a page a knock is waited for, and at least and at most so long.
+const KNOCK: (f64, f64, f64) = (4.0, 1.0, 5.0);
 /// A drained backend that goes away is being restarted: so long its sessions wait for it.
 const RESTART: Duration = Duration::from_secs(15);
 
@@ -59,7 +62,7 @@ pub(super) struct Member {
     unreached: bool,
     /// Since when it has not been used.
     out: Option<Duration>,
-    quiet: Option<Quiet>,
+    quiet: Quiet,
     in_a_row: u32,
 }
 
@@ -77,16 +80,6 @@ enum Standing {
         since: Duration,
         login: Option<Duration>,
     },
-}
-
-/// What has been sent since the backend last gave a sign of life.
-#[derive(Clone, Copy, Debug)]
-struct Quiet {
-    since: Duration,
-    sent: u32,
-    login: bool,
-    /// How many good answers the pool had given when it began.
-    goods: u64,
 }
 
 impl Member {
@@ -113,7 +106,7 @@ impl Member {
             },
             unreached: false,
             out: None,
-            quiet: None,
+            quiet: Quiet::default(),
             in_a_row: 0,
         }
     }
@@ -121,6 +114,17 @@ impl Member {
     /// Nothing suggests that it does not answer, whether it is ejected or not.
     pub(super) fn reachable(&self) -> bool {
         !self.unreached && !self.checks.is_down()
+    }
+
+    /// It passes its checks, and connections stand.
+    pub(super) fn passes(&self) -> bool {
+        !self.unreached && !self.checks.fail()
+    }
+
+    /// From now on its checks are not heeded, or are again.
+    pub(super) fn ignore_checks(&mut self, now: Duration, ignore: bool) {
+        self.checks.ignore(ignore);
+        self.settle(now);
     }
 
     /// It may be given requests of those who are there already.
@@ -204,16 +208,7 @@ impl Member {
         self.unfinished += 1;
         self.last = now;
         self.ramp.observe(now, self.in_flight);
-        if kind != Kind::Write {
-            let quiet = self.quiet.get_or_insert(Quiet {
-                since: now,
-                sent: 0,
-                login: false,
-                goods,
-            });
-            quiet.sent += 1;
-            quiet.login |= kind == Kind::Login;
-        }
+        self.quiet.sent(now, kind, goods);
         if let Standing::Trial { login, .. } = &mut self.standing {
             login.get_or_insert(now);
         }
@@ -222,7 +217,7 @@ impl Member {
     pub(super) fn free(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if self.in_flight == 0 {
-            self.quiet = None;
+            self.quiet.forgive();
         }
     }
 
@@ -237,24 +232,38 @@ impl Member {
         self.settle(now);
     }
 
-    /// It has answered well; `latency` if the time it took means something.
-    pub(super) fn good(&mut self, now: Duration, latency: Option<(Kind, Duration)>) {
-        self.quiet = None;
-        self.signals.good(now);
+    /// It begins to answer well; `latency` if the time it took means something. Whether it ends so is
+    /// another matter: a body that breaks off would else end every row of failures that it is part of.
+    pub(super) fn answered(
+        &mut self,
+        now: Duration,
+        sent: Duration,
+        latency: Option<(Kind, Duration)>,
+    ) {
+        self.quiet.answered();
         match latency {
             Some((Kind::Login, took)) => self.logins.observe(now, took.as_secs_f64()),
             Some((Kind::Read, took)) => self.reads.observe(now, took.as_secs_f64()),
             Some((Kind::Write, _)) | None => {}
         }
-        if let Standing::Trial { login: Some(_), .. } = self.standing {
+        // What was under way when it was ejected decides nothing, however late it is answered.
+        if let Standing::Trial {
+            login: Some(at), ..
+        } = self.standing
+            && sent >= at
+        {
             self.standing = Standing::In { since: now };
             self.settle(now);
         }
     }
 
-    /// It has failed. Answers of failure are a sign of life all the same.
+    pub(super) fn whole(&mut self, now: Duration) {
+        self.signals.good(now);
+    }
+
+    /// It has failed: by what it answered, or because it did not.
     pub(super) fn failed(&mut self, now: Duration) {
-        self.quiet = None;
+        self.quiet.forgive();
         self.signals.failed(now);
     }
 
@@ -273,13 +282,39 @@ impl Member {
         usual: f64,
         goods: u64,
     ) -> bool {
-        self.quiet.is_some_and(|quiet| {
-            let own = self.logins.value(now).unwrap_or(0.0).max(usual);
-            let patience = rules.silence.as_secs_f64().max(PATIENCE * own);
-            (quiet.login || quiet.sent > 1)
-                && now.saturating_sub(quiet.since).as_secs_f64() > patience
-                && goods >= quiet.goods + 5
-        })
+        let patience = self.patience(now, rules, usual);
+        self.quiet.is_silent(now, patience, goods)
+    }
+
+    /// It answers nothing at all.
+    pub(super) fn is_mute(&self) -> bool {
+        self.quiet.is_mute()
+    }
+
+    /// How long it is to be asked for a sign of life, if it is to be asked now.
+    pub(super) fn knock(
+        &mut self,
+        now: Duration,
+        rules: &Balancing,
+        usual: f64,
+    ) -> Option<Duration> {
+        let (times, least, most) = KNOCK;
+        let page = self.reads.value(now).unwrap_or(0.0);
+        let within = Duration::from_secs_f64((times * page).clamp(least, most));
+        let patience = self.patience(now, rules, usual);
+        let due = !self.leaving && self.reachable() && self.quiet.knock(now, patience);
+        due.then_some(within)
+    }
+
+    pub(super) fn knocked(&mut self, now: Duration, rules: &Balancing, usual: f64, answered: bool) {
+        let patience = self.patience(now, rules, usual);
+        self.quiet.knocked(now, patience, answered);
+    }
+
+    /// How long it may owe a login. `usual`: the latency of the pool's, in seconds.
+    fn patience(&self, now: Duration, rules: &Balancing, usual: f64) -> Duration {
+        let own = self.logins.value(now).unwrap_or(0.0).max(usual);
+        rules.silence.max(Duration::from_secs_f64(PATIENCE * own))
     }
 
     /// Whether the login that decides has failed: `failed` says so, or it takes too long.
@@ -307,7 +342,7 @@ impl Member {
             until: now + rules.ejection * times,
         };
         self.signals.clear();
-        self.quiet = None;
+        self.quiet.forgive();
         self.settle(now);
     }
 
@@ -334,10 +369,16 @@ impl Member {
         self.settle(now);
     }
 
-    pub(super) fn checked(&mut self, now: Duration, passed: bool, rules: &CheckRules, spread: f64) {
+    pub(super) fn checked(
+        &mut self,
+        now: Duration,
+        finding: Finding,
+        rules: &CheckRules,
+        spread: f64,
+    ) {
         let out = self.unreached;
-        self.checks.ended(now, passed, out, rules, spread);
-        self.unreached &= !passed;
+        self.checks.ended(now, finding, out, rules, spread);
+        self.unreached &= finding == Finding::Failed;
         self.settle(now);
     }
 
@@ -351,7 +392,10 @@ impl Member {
     /// Whoever comes back after more than a blink starts slowly.
     fn settle(&mut self, now: Duration) {
         match (self.usable(), self.out) {
-            (false, None) => self.out = Some(now),
+            (false, None) => {
+                self.out = Some(now);
+                self.ramp.leave(now);
+            }
             (true, Some(since)) => {
                 self.out = None;
                 self.signals.clear();

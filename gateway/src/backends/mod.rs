@@ -15,6 +15,7 @@ mod names;
 mod peer;
 mod placing;
 mod priority;
+mod quiet;
 mod ramp;
 mod signals;
 mod tls;
@@ -22,15 +23,18 @@ mod tls;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
-use einlass_config::{Backend, Endpoint, Health, Pool};
+use einlass_config::{Backend, Check, Endpoint, Health, Pool};
 use parking_lot::{Mutex, MutexGuard};
 use pingora_core::upstreams::peer::HttpPeer;
+use pingora_http::RequestHeader;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::random;
 use balancer::Balancer;
+use checks::Finding;
 use member::Id;
 use peer::Peers;
 use priority::Parts;
@@ -43,6 +47,9 @@ pub(crate) use names::follow;
 pub(crate) use placing::Unplaced;
 pub(crate) use priority::Rank;
 pub use tls::UpstreamError;
+
+/// How long a page waits for a sign of life of a pool that has given none for long.
+const TRY: Duration = Duration::from_secs(3);
 
 /// What kind of request it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +115,7 @@ pub(crate) struct Backends {
     health: Health,
     /// What checks ask for if nothing else is written.
     host: String,
+    login_page: String,
 }
 
 /// What a request at a backend shares with its pool.
@@ -143,6 +151,13 @@ impl Backends {
             resolver: pool.upstream.resolver,
             lookups_failed: AtomicU64::new(0),
             health: pool.health.clone(),
+            login_page: pool
+                .gate
+                .page
+                .first()
+                .or(pool.gate.submit.first())
+                .map_or("/", |rule| rule.path().trim_end_matches('*'))
+                .to_owned(),
             host: pool
                 .schools
                 .first()
@@ -168,7 +183,7 @@ impl Backends {
         known
     }
 
-    /// No backend can be reached.
+    /// No backend can be reached, or none answers anything.
     pub(crate) fn down(&self) -> bool {
         self.shared.lock().down()
     }
@@ -207,9 +222,23 @@ impl Backends {
         self.shared.lock().gauges(now)
     }
 
-    /// How pingora reaches a backend, every deadline set.
-    pub(crate) fn peer(&self, address: SocketAddr) -> HttpPeer {
-        self.peers.at(address)
+    /// How pingora reaches the backend of a request, every deadline set.
+    pub(crate) fn peer(&self, busy: &Busy, upgrades: bool) -> HttpPeer {
+        let mut peer = if upgrades {
+            self.peers.for_upgrade(busy.address)
+        } else {
+            self.peers.at(busy.address)
+        };
+        if busy.tries {
+            let patience = peer.options.read_timeout.unwrap_or(TRY).min(TRY);
+            peer.options.read_timeout = Some(patience);
+        }
+        peer
+    }
+
+    /// What a request that we send ourselves lacks for HTTP/2.
+    pub(crate) fn complete(&self, header: &mut RequestHeader) -> pingora_core::Result<()> {
+        self.peers.complete(header)
     }
 
     /// The same for one request on a connection of its own.
@@ -255,15 +284,63 @@ impl Backends {
         self.lookups_failed.load(Ordering::Relaxed)
     }
 
+    /// A page that is asked for, its host and its path: what checks ask for, or the first.
+    fn page(&self) -> (&str, &str) {
+        match &self.health.check {
+            Check::Http { path, host, .. } => (host.as_deref().unwrap_or(&self.host), path),
+            Check::Login { path, host } => (
+                host.as_deref().unwrap_or(&self.host),
+                path.as_deref().unwrap_or(&self.login_page),
+            ),
+            Check::Tcp => (&self.host, "/"),
+        }
+    }
+
     /// The backends whose check is due.
     fn due(&self) -> Vec<(Id, SocketAddr)> {
         let now = self.shared.clock.now();
         self.shared.lock().due(now)
     }
 
-    fn checked(&self, id: Id, passed: bool) {
+    /// The backends that are to be asked whether they answer at all, and how long for.
+    fn knocks(&self) -> Vec<(Id, SocketAddr, Duration)> {
         let now = self.shared.clock.now();
-        self.shared.lock().checked(now, id, passed, &self.health);
+        self.shared.lock().knocks(now)
+    }
+
+    fn knocked(&self, id: Id, answered: bool) {
+        let now = self.shared.clock.now();
+        let (before, after) = {
+            let mut balancer = self.shared.lock();
+            let before = balancer.is_mute();
+            balancer.knocked(now, id, answered);
+            (before, balancer.is_mute())
+        };
+        if after && !before {
+            let pool = &self.shared.pool;
+            tracing::warn!(
+                pool,
+                "No backend answers anything; pages are refused at once"
+            );
+        }
+        self.shared.tell();
+    }
+
+    fn checked(&self, id: Id, finding: Finding) {
+        let now = self.shared.clock.now();
+        let (before, after) = {
+            let mut balancer = self.shared.lock();
+            let before = balancer.is_lenient();
+            balancer.checked(now, id, finding, &self.health);
+            (before, balancer.is_lenient())
+        };
+        if after && !before {
+            let pool = &self.shared.pool;
+            tracing::error!(
+                pool,
+                "No backend gives the answer that its check expects; those that answer are used all the same"
+            );
+        }
         self.shared.tell();
     }
 }

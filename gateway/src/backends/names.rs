@@ -4,6 +4,7 @@
 //! no answer, or one without addresses, the backends stay those that were known last.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RecordType;
+use tokio::time::timeout;
 
 use super::balancer::Site;
 use crate::site::Pool;
@@ -25,6 +27,8 @@ const LONGEST: Duration = Duration::from_mins(5);
 /// A failed lookup is repeated after this, twice this, and so on.
 const AGAIN: Duration = Duration::from_secs(1);
 const SELDOM: Duration = Duration::from_secs(30);
+/// How long one family is waited for when the other is there.
+const GRACE: Duration = Duration::from_millis(500);
 /// How long one server is waited for.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -47,23 +51,45 @@ pub(super) enum Heard {
 
 /// Follows the names of a pool for as long as the gateway runs.
 pub(crate) fn follow(pool: &Arc<Pool>) {
-    let backends = &pool.backends;
-    if backends.names().next().is_none() {
+    if pool.backends.names().next().is_none() {
         return;
     }
-    let resolver = match resolver(backends.resolver()) {
-        Ok(resolver) => resolver,
-        Err(error) => {
+    let pool = Arc::clone(pool);
+    tokio::spawn(async move {
+        let backends = &pool.backends;
+        let failed = |error: &NetError, first: bool| {
+            backends.lookup_failed();
             let pool = &pool.name;
-            tracing::error!(pool, %error, "Names of backends cannot be looked up; write `upstream.resolver`");
-            return;
+            if first {
+                tracing::error!(pool, %error, "Names of backends cannot be looked up; write `upstream.resolver`");
+            }
+        };
+        let resolver = until_made(|| resolver(backends.resolver()), failed).await;
+        for (index, backend) in backends.names() {
+            let (pool, backend) = (Arc::clone(&pool), backend.clone());
+            let resolver = resolver.clone();
+            tokio::spawn(async move { one(&pool, index, &backend, &resolver).await });
         }
-    };
-    for (index, backend) in backends.names() {
-        let (pool, backend) = (Arc::clone(pool), backend.clone());
-        let resolver = resolver.clone();
-        tokio::spawn(async move { one(&pool, index, &backend, &resolver).await });
+    });
+}
+
+/// Tries until it can be made: the file of the system's servers may be written later than we start.
+/// `failed` is told each error, and whether it is the first.
+async fn until_made<T, E>(mut make: impl FnMut() -> Result<T, E>, failed: impl Fn(&E, bool)) -> T {
+    let mut failures = 0;
+    loop {
+        match make() {
+            Ok(made) => return made,
+            Err(error) => failed(&error, failures == 0),
+        }
+        failures += 1;
+        tokio::time::sleep(pause(failures)).await;
     }
+}
+
+/// After so many failures in a row.
+fn pause(failures: u32) -> Duration {
+    (AGAIN * 2_u32.saturating_pow(failures.saturating_sub(1))).min(SELDOM)
 }
 
 async fn one(pool: &Pool, index: usize, backend: &Backend, resolver: &TokioResolver) {
@@ -73,13 +99,13 @@ async fn one(pool: &Pool, index: usize, backend: &Backend, resolver: &TokioResol
     let mut found = Found::default();
     let mut failures = 0_u32;
     loop {
-        let (v4, v6) = tokio::join!(
-            resolver.lookup(host.as_str(), RecordType::A),
-            resolver.lookup(host.as_str(), RecordType::AAAA),
-        );
-        let lives = [&v4, &v6].into_iter().flatten().map(Lookup::valid_until);
-        let until = lives.min();
-        let (fresh, ok) = found.merge(heard(&v4), heard(&v6));
+        let (v4, v6) = both(
+            ask(resolver, host, RecordType::A),
+            ask(resolver, host, RecordType::AAAA),
+        )
+        .await;
+        let until = [v4.until, v6.until].into_iter().flatten().min();
+        let (fresh, ok) = found.merge(v4.heard, v6.heard);
         if fresh != found {
             let addresses = fresh.addresses().collect::<Vec<_>>();
             tracing::info!(pool = pool.name, host, ?addresses, "Backends of a name");
@@ -92,8 +118,7 @@ async fn one(pool: &Pool, index: usize, backend: &Backend, resolver: &TokioResol
             left.clamp(SHORTEST, LONGEST)
         } else {
             if failures == 0 {
-                let error = v4.err().or(v6.err());
-                let error = error.map(|error| error.to_string());
+                let error = v4.error.or(v6.error);
                 tracing::warn!(
                     pool = pool.name,
                     host,
@@ -103,7 +128,7 @@ async fn one(pool: &Pool, index: usize, backend: &Backend, resolver: &TokioResol
             }
             failures += 1;
             pool.backends.lookup_failed();
-            (AGAIN * 2_u32.saturating_pow(failures - 1)).min(SELDOM)
+            pause(failures)
         };
         tokio::time::sleep(pause).await;
     }
@@ -134,6 +159,52 @@ impl Found {
 
     fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.v4.iter().chain(&self.v6).copied()
+    }
+}
+
+/// What came of asking for one family.
+struct Told {
+    heard: Heard,
+    until: Option<Instant>,
+    error: Option<String>,
+}
+
+async fn ask(resolver: &TokioResolver, host: &str, family: RecordType) -> Told {
+    let lookup = resolver.lookup(host, family).await;
+    Told {
+        heard: heard(&lookup),
+        until: lookup.as_ref().ok().map(Lookup::valid_until),
+        error: lookup.err().map(|error| error.to_string()),
+    }
+}
+
+/// Both families. When one has addresses the other is waited for a moment longer (as in RFC 8305,
+/// section 3): some servers give no answer at all to questions for IPv6.
+async fn both(v4: impl Future<Output = Told>, v6: impl Future<Output = Told>) -> (Told, Told) {
+    let (mut v4, mut v6) = (pin!(v4), pin!(v6));
+    let late = || Told {
+        heard: Heard::Nothing,
+        until: None,
+        error: None,
+    };
+    let has_addresses = |told: &Told| matches!(told.heard, Heard::Addresses(_));
+    tokio::select! {
+        v4 = &mut v4 => {
+            let v6 = if has_addresses(&v4) {
+                timeout(GRACE, v6).await.unwrap_or_else(|_| late())
+            } else {
+                v6.await
+            };
+            (v4, v6)
+        }
+        v6 = &mut v6 => {
+            let v4 = if has_addresses(&v6) {
+                timeout(GRACE, v4).await.unwrap_or_else(|_| late())
+            } else {
+                v4.await
+            };
+            (v4, v6)
+        }
     }
 }
 
@@ -206,6 +277,49 @@ mod tests {
 
     fn some(addresses: &[&str]) -> Heard {
         Heard::Addresses(addresses.iter().map(|a| a.parse().unwrap()).collect())
+    }
+
+    fn told(heard: Heard) -> Told {
+        Told {
+            heard,
+            until: None,
+            error: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_family_without_an_answer_does_not_hold_up_the_other() {
+        let began = tokio::time::Instant::now();
+        let never = std::future::pending::<Told>;
+        let known = || async { told(some(&["10.0.0.1"])) };
+        let (v4, v6) = both(known(), never()).await;
+        assert_eq!((v4.heard, v6.heard), (some(&["10.0.0.1"]), Heard::Nothing));
+        let (v4, v6) = both(never(), known()).await;
+        assert_eq!((v4.heard, v6.heard), (Heard::Nothing, some(&["10.0.0.1"])));
+        assert!(began.elapsed() < TIMEOUT * 5, "no lookup is waited for");
+        // Where one has none, the other is all there is.
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            told(some(&["2001:db8::1"]))
+        };
+        let none = async { told(Heard::None) };
+        let (_, v6) = both(none, late).await;
+        assert_eq!(v6.heard, some(&["2001:db8::1"]));
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_cannot_be_made_is_tried_again() {
+        let mut tries = 0;
+        let firsts = std::cell::Cell::new(0);
+        let make = || {
+            tries += 1;
+            if tries < 2 { Err(tries) } else { Ok("made") }
+        };
+        let failed = |_: &i32, first: bool| firsts.set(firsts.get() + u32::from(first));
+        let began = tokio::time::Instant::now();
+        assert_eq!(until_made(make, failed).await, "made");
+        assert_eq!((tries, firsts.get()), (2, 1));
+        assert!(began.elapsed() >= AGAIN);
     }
 
     #[test]

@@ -55,6 +55,11 @@ impl Backends {
                 Choice::At(id, address) => {
                     return Ok(Busy::new(&self.shared, id, address, kind));
                 }
+                Choice::Try(id, address) => {
+                    let mut busy = Busy::new(&self.shared, id, address, kind);
+                    busy.tries = true;
+                    return Ok(busy);
+                }
                 Choice::Nobody => return Err(Unplaced::Nobody),
                 Choice::Full => {
                     if let Some(ask) = ask.take() {

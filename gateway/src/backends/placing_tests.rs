@@ -2,6 +2,7 @@
 
 use std::task::Poll;
 
+use super::super::checks::Finding;
 use super::*;
 use crate::clock::Clock;
 
@@ -35,7 +36,7 @@ async fn whoever_waited_for_a_restart_goes_home_although_home_has_refused_before
     let tried = [home];
     let mut waiting = std::pin::pin!(backends.place(Kind::Read, rank, session, &tried));
     assert!(poll(&mut waiting).await.is_pending());
-    backends.checked(0, true);
+    backends.checked(0, Finding::Passed);
     assert!(backends.drain(home, false));
     assert_eq!(waiting.await.unwrap().address, home);
 }

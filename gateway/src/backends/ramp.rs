@@ -11,11 +11,16 @@ const LEAST_USUAL: f64 = 8.0;
 /// The share of it that a backend begins with.
 const FIRST: f64 = 0.1;
 
+/// Once it has all of that, its bound doubles in this part of the time that it took.
+const DOUBLING: f64 = 0.125;
+
 /// The bound on one backend's requests in flight: from a tenth of what it usually has up to all of
-/// it while it starts slowly, and then the configured one.
+/// it while it starts slowly, and from there on to the configured one.
 #[derive(Clone, Debug)]
 pub(super) struct Ramp {
     usual: PeakEwma,
+    /// What it had when it went: that does not fade while it is away.
+    left: Option<f64>,
     started: Option<Start>,
 }
 
@@ -29,6 +34,7 @@ impl Ramp {
     pub(super) fn new() -> Self {
         Self {
             usual: PeakEwma::new(MEMORY),
+            left: None,
             started: None,
         }
     }
@@ -38,8 +44,14 @@ impl Ramp {
         self.usual.observe(now, f64::from(in_flight));
     }
 
+    /// It is not used any more.
+    pub(super) fn leave(&mut self, now: Duration) {
+        self.left = self.usual.value(now);
+    }
+
     pub(super) fn start(&mut self, now: Duration) {
-        let usual = self.usual.value(now).unwrap_or(0.0).max(LEAST_USUAL);
+        let usual = self.left.take().or_else(|| self.usual.value(now));
+        let usual = usual.unwrap_or(0.0).max(LEAST_USUAL);
         self.started = Some(Start { at: now, usual });
     }
 
@@ -54,11 +66,15 @@ impl Ramp {
             return max;
         };
         let gone = now.saturating_sub(start.at);
-        if gone >= slow_start {
+        if slow_start.is_zero() {
             return max;
         }
         let share = gone.as_secs_f64() / slow_start.as_secs_f64();
-        let limit = start.usual * (FIRST + (1.0 - FIRST) * share);
+        let limit = if share <= 1.0 {
+            start.usual * (FIRST + (1.0 - FIRST) * share)
+        } else {
+            start.usual * ((share - 1.0) / DOUBLING).exp2()
+        };
         (limit.floor() as u32).clamp(1, max.max(1))
     }
 }
@@ -81,7 +97,22 @@ mod tests {
         let curve: Vec<u32> = (0..=10)
             .map(|second| ramp.limit(at(second), 512, at(10)))
             .collect();
-        assert_eq!(curve, [10, 19, 28, 37, 46, 55, 64, 73, 82, 91, 512]);
+        assert_eq!(curve, [10, 19, 28, 37, 46, 55, 64, 73, 82, 91, 100]);
+        let then: Vec<u32> = [11.25, 12.5, 12.9, 13.0, 600.0]
+            .map(|second| ramp.limit(Duration::from_secs_f64(second), 512, at(10)))
+            .to_vec();
+        assert_eq!(then, [200, 400, 499, 512, 512]);
         assert_eq!(ramp.limit(at(5), 20, at(10)), 20);
+        assert_eq!(ramp.limit(at(0), 512, Duration::ZERO), 512, "asked for");
+    }
+
+    #[test]
+    fn what_it_had_is_not_forgotten_while_it_is_away() {
+        let at = Duration::from_secs;
+        let mut ramp = Ramp::new();
+        ramp.observe(at(0), 100);
+        ramp.leave(at(0));
+        ramp.start(at(3_600));
+        assert_eq!(ramp.limit(at(3_610), 512, at(10)), 100);
     }
 }

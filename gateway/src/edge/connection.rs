@@ -21,6 +21,7 @@ use tracing::debug;
 use super::app::LimitedApp;
 use super::counters::{EdgeCounters, Event};
 use super::head::{GivenUp, Phase, Watch};
+use super::proxy_protocol::{Client, Proxies};
 use super::stream::EdgeStream;
 use super::tls::Tls;
 
@@ -28,6 +29,8 @@ use super::tls::Tls;
 pub(super) struct Shared<A> {
     pub(super) app: Arc<LimitedApp<A>>,
     pub(super) tls: Option<Tls>,
+    /// Those that say whom they speak for, if clients come through such.
+    pub(super) proxies: Option<Proxies>,
     pub(super) handshakes: Semaphore,
     pub(super) counters: Arc<EdgeCounters>,
     pub(super) handshake_timeout: Duration,
@@ -75,13 +78,27 @@ where
     /// From the bare socket to a stream whose protocol is known.
     async fn open(
         &self,
-        tcp: TcpStream,
+        mut tcp: TcpStream,
         peer: SocketAddr,
         transport: Transport,
     ) -> Option<(EdgeStream, Protocol)> {
+        let client = match &self.proxies {
+            None => Client::At(peer),
+            Some(proxies) => {
+                let within = self.header_timeout;
+                proxies
+                    .client(&mut tcp, peer, within, &self.counters)
+                    .await?
+            }
+        };
+        let client = match client {
+            Client::At(address) => Some(address),
+            Client::Proxy => Some(peer),
+            Client::Unknown => None,
+        };
         let stream = match transport {
-            Transport::Plain => Box::new(with_addresses(tcp, peer)),
-            Transport::Tls => self.shake_hands(tcp, peer).await?,
+            Transport::Plain => Box::new(with_addresses(tcp, client)),
+            Transport::Tls => self.shake_hands(tcp, client).await?,
         };
         let agreed = stream.selected_alpn_proto();
         let mut stream = EdgeStream::new(stream);
@@ -107,7 +124,7 @@ where
         }
     }
 
-    async fn shake_hands(&self, tcp: TcpStream, peer: SocketAddr) -> Option<Stream> {
+    async fn shake_hands(&self, tcp: TcpStream, client: Option<SocketAddr>) -> Option<Stream> {
         // Sockets for TLS are accepted only where TLS is set up.
         let tls = self.tls.as_ref()?;
         let handshake = async {
@@ -117,7 +134,7 @@ where
             }
             // Never closed, so it fails never.
             let _turn = self.handshakes.acquire().await.map_err(io::Error::other)?;
-            let stream = with_addresses(tcp, peer);
+            let stream = with_addresses(tcp, client);
             tls.acceptor
                 .tls_handshake(stream)
                 .await
@@ -214,16 +231,18 @@ enum Protocol {
     Http2,
 }
 
+/// The stream of a client, whose address may be unknown.
+///
 /// Unbuffered: a buffer per connection costs 64 KiB by default, and both parsers and TLS have their own.
-fn with_addresses(tcp: TcpStream, peer: SocketAddr) -> L4Stream {
+fn with_addresses(tcp: TcpStream, client: Option<SocketAddr>) -> L4Stream {
     if let Err(error) = tcp.set_nodelay(true) {
         debug!(%error, "Cannot switch Nagle's algorithm off");
     }
     // A listener for both families reports IPv4 clients as ::ffff:a.b.c.d.
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let client = client.map(|client| SocketAddr::new(client.ip().to_canonical(), client.port()));
     let digest = SocketDigest::from_raw_fd(tcp.as_raw_fd());
     // Fails only if set before, and it was just made.
-    let _ = digest.peer_addr.set(Some(peer.into()));
+    let _ = digest.peer_addr.set(client.map(Into::into));
     let mut stream = L4Stream::from(tcp);
     stream.set_socket_digest(digest);
     stream

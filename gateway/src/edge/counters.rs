@@ -14,6 +14,7 @@ pub struct EdgeCounters {
     handshake_timeouts: AtomicU64,
     head_timeouts: AtomicU64,
     heads_too_long: AtomicU64,
+    proxy_headers: AtomicU64,
     panics: AtomicU64,
 }
 
@@ -36,6 +37,8 @@ pub struct EdgeCounts {
     pub head_timeouts: u64,
     /// Connections closed because the head of a request was too long.
     pub heads_too_long: u64,
+    /// Connections closed for want of a good PROXY header from a trusted proxy.
+    pub proxy_headers: u64,
     /// Requests that ended in a panic.
     pub panics: u64,
 }
@@ -49,6 +52,7 @@ pub(super) enum Event {
     HandshakeTimeout,
     HeadTimeout,
     HeadTooLong,
+    ProxyHeader,
     Panic,
 }
 
@@ -65,6 +69,7 @@ impl EdgeCounters {
             handshake_timeouts: load(&self.handshake_timeouts),
             head_timeouts: load(&self.head_timeouts),
             heads_too_long: load(&self.heads_too_long),
+            proxy_headers: load(&self.proxy_headers),
             panics: load(&self.panics),
         }
     }
@@ -77,6 +82,7 @@ impl EdgeCounters {
             Event::HandshakeTimeout => &self.handshake_timeouts,
             Event::HeadTimeout => &self.head_timeouts,
             Event::HeadTooLong => &self.heads_too_long,
+            Event::ProxyHeader => &self.proxy_headers,
             Event::Panic => &self.panics,
         };
         counter.fetch_add(1, Ordering::Relaxed);

@@ -7,7 +7,7 @@
 //! [`HttpServerApp`](pingora_core::apps::HttpServerApp).
 //!
 //! A connection passes through these files in this order: `listener` (accept, cap), `connection` (its
-//! life), `tls` and [`certificates`] (handshake), `stream` (what the application reads and writes),
+//! life), `proxy_protocol` (whom a proxy speaks for), `tls` and [`certificates`] (handshake), `stream` (what the application reads and writes),
 //! `head` (deadlines of HTTP/1.1), `app` (limits of HTTP/2). [`boot`] runs the services and stops them.
 
 mod app;
@@ -18,6 +18,7 @@ mod counters;
 mod error;
 mod head;
 mod listener;
+mod proxy_protocol;
 mod service;
 mod settings;
 mod stream;

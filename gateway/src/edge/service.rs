@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use super::app::LimitedApp;
 use super::connection::{Shared, Transport};
 use super::listener::Listener;
+use super::proxy_protocol::Proxies;
 use super::tls::Tls;
 use super::{Certificates, EdgeCounters, EdgeError, EdgeSettings};
 
@@ -71,6 +72,7 @@ where
         let shared = Shared {
             app: Arc::new(app),
             tls,
+            proxies: settings.proxy_protocol.clone().map(Proxies::new),
             handshakes: Semaphore::new(permits(settings.max_handshakes)),
             counters,
             handshake_timeout: settings.handshake_timeout,

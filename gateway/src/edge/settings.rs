@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use einlass_config::IpNet;
+
 /// A certificate chain and its key, both PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFiles {
@@ -20,6 +22,9 @@ pub struct EdgeSettings {
     pub listen: Vec<SocketAddr>,
     /// Addresses for HTTPS; HTTP/2 or HTTP/1.1 by ALPN.
     pub listen_tls: Vec<SocketAddr>,
+    /// The networks of the proxies that speak PROXY protocol. `None`: clients come by themselves, or
+    /// through proxies that speak HTTP.
+    pub proxy_protocol: Option<Vec<IpNet>>,
     /// Chosen by the server name a client asks for; the first one is for everybody else.
     pub certificates: Vec<CertificateFiles>,
     /// Connections open at once, over all addresses. Those above are closed at once.
@@ -45,6 +50,7 @@ impl Default for EdgeSettings {
         Self {
             listen: Vec::new(),
             listen_tls: Vec::new(),
+            proxy_protocol: None,
             certificates: Vec::new(),
             max_connections: 65_536,
             max_handshakes: 4_096,

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use einlass_admission::Keyring;
 use einlass_config::IpNet;
 use http::StatusCode;
+use http::header::{CONNECTION, TRAILER, TRANSFER_ENCODING};
 use pingora_core::connectors::http::Connector;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, Result};
@@ -20,6 +21,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::backends::{Busy, Rank, Stay};
 use crate::fault::Fault;
+use crate::forwarding::of_one_hop;
 use crate::metrics::Metrics;
 use crate::site::Site;
 
@@ -90,6 +92,13 @@ impl ProxyHttp for Gateway {
             // From here on a browser's silence is no fault: a WebSocket may have nothing to say. When
             // the backend says nothing either, the upstream's read timeout ends it.
             session.set_read_timeout(None);
+        } else {
+            // How long the answer is, and where it ends, pingora goes by.
+            let framing = [TRANSFER_ENCODING, TRAILER, CONNECTION];
+            let names = of_one_hop(&header.headers).into_iter();
+            for name in names.filter(|name| !framing.contains(name)) {
+                header.remove_header(&name);
+            }
         }
         Ok(())
     }
@@ -167,6 +176,9 @@ impl ProxyHttp for Gateway {
         if let Some(request) = &context.request {
             let failed = error.is_some() && context.shed.is_none();
             self.metrics.request(&request.seat.pool.name, failed);
+        }
+        if error.is_none() {
+            upstream::whole(context);
         }
     }
 }

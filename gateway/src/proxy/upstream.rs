@@ -1,6 +1,7 @@
 //! Third phase: the backend, and another one if the first cannot be reached.
 
 use http::StatusCode;
+use http::header::UPGRADE;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::ResponseHeader;
@@ -35,7 +36,8 @@ pub(super) async fn peer(
     let placed = backends.place(kind, rank, stay.home, &context.tried).await;
     match placed {
         Ok(busy) => {
-            let peer = backends.peer(busy.address);
+            let upgrades = headers.contains_key(UPGRADE);
+            let peer = backends.peer(&busy, upgrades);
             context.busy = Some(busy);
             Ok(Box::new(peer))
         }
@@ -83,18 +85,28 @@ pub(super) fn connect_failed(context: &mut Context, error: &mut Error) {
     }
 }
 
+/// The whole answer has come, and gone out.
+pub(super) fn whole(context: &mut Context) {
+    if let Some(busy) = &mut context.busy {
+        busy.whole();
+    }
+}
+
 /// Only a request that changes nothing is sent again, and only when nothing of an answer has come: on
 /// an idle connection that turned out to be closed, or at a backend that the operator has emptied and
 /// now restarts.
-pub(super) fn broke_off(session: &Session, context: &Context, error: &mut Error, reused: bool) {
+pub(super) fn broke_off(session: &Session, context: &mut Context, error: &mut Error, reused: bool) {
     let safe = session.req_header().method.is_safe();
-    let expected = reused || context.busy.as_ref().is_some_and(Busy::drains);
-    if safe && !session.as_ref().retry_buffer_truncated() {
+    let drains = context.busy.as_ref().is_some_and(Busy::drains);
+    let answered = context.busy.as_ref().is_some_and(Busy::has_answered);
+    let idle = reused && !answered && closed_in_idleness(error);
+    let expected = idle || drains;
+    if safe && !answered && !session.as_ref().retry_buffer_truncated() {
         error.retry.decide_reuse(expected);
     } else {
         error.set_retry(false);
     }
-    let (Some(request), Some(busy)) = (&context.request, &context.busy) else {
+    let (Some(request), Some(busy)) = (&context.request, &mut context.busy) else {
         return;
     };
     if error.retry() {
@@ -103,5 +115,44 @@ pub(super) fn broke_off(session: &Session, context: &Context, error: &mut Error,
     // What is expected is nobody's fault, nor is a browser that goes away.
     if !expected && *error.esource() == ErrorSource::Upstream {
         busy.failed();
+    }
+}
+
+/// Whether a connection was closed, and not a byte of an answer had come. A backend that closes what lies
+/// idle does so; one that says nothing until the time is up, half a head or something that is not HTTP
+/// does not.
+fn closed_in_idleness(error: &Error) -> bool {
+    let closed = matches!(
+        error.etype(),
+        ErrorType::ConnectionClosed
+            | ErrorType::ReadError
+            | ErrorType::WriteError
+            | ErrorType::H2Error
+    );
+    // All that pingora says of it is in its text.
+    let partial = error.context.as_ref().is_some_and(|context| {
+        let read = context.as_str().rsplit_once("bytes already read: ");
+        read.is_some_and(|(_, count)| count != "0")
+    });
+    closed && !partial
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_close_before_the_first_byte_is_expected_of_an_idle_connection() {
+        for (kind, text, expected) in [
+            (ErrorType::ConnectionClosed, "bytes already read: 0", true),
+            (ErrorType::ReadError, "bytes already read: 0", true),
+            (ErrorType::WriteError, "", true),
+            (ErrorType::ConnectionClosed, "bytes already read: 7", false),
+            (ErrorType::ReadTimedout, "", false),
+            (ErrorType::InvalidHTTPHeader, "", false),
+        ] {
+            let error = Error::explain(kind, text.to_owned());
+            assert_eq!(closed_in_idleness(&error), expected, "{error}");
+        }
     }
 }

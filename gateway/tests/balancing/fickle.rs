@@ -1,7 +1,7 @@
 //! A backend whose mood changes while it runs.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ pub struct Fickle {
     pub address: SocketAddr,
     mood: watch::Sender<Mood>,
     counts: Arc<Counts>,
+    keeps: Arc<AtomicBool>,
     accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -54,6 +55,7 @@ impl Fickle {
             address: listener.local_addr().unwrap(),
             mood: watch::Sender::new(mood),
             counts: Arc::default(),
+            keeps: Arc::default(),
             accepting: Mutex::default(),
         };
         fickle.accept(listener, workers);
@@ -62,6 +64,11 @@ impl Fickle {
 
     pub fn set(&self, mood: Mood) {
         self.mood.send_replace(mood);
+    }
+
+    /// Whether its connections stay after a request.
+    pub fn keep(&self, keeps: bool) {
+        self.keeps.store(keeps, Ordering::SeqCst);
     }
 
     /// Its port refuses from now on.
@@ -102,6 +109,7 @@ impl Fickle {
     fn accept(&self, listener: TcpListener, workers: usize) {
         let workers = Arc::new(Semaphore::new(workers));
         let (mood, counts) = (self.mood.subscribe(), Arc::clone(&self.counts));
+        let keeps = Arc::clone(&self.keeps);
         let name = self.address.to_string();
         let accepting = tokio::spawn(async move {
             loop {
@@ -113,6 +121,7 @@ impl Fickle {
                     mood.clone(),
                     Arc::clone(&counts),
                     Arc::clone(&workers),
+                    Arc::clone(&keeps),
                 );
                 tokio::spawn(work);
             }
@@ -127,17 +136,33 @@ impl Drop for Fickle {
     }
 }
 
-/// One request on a connection.
+/// One request on a connection, or one after the other.
 async fn serve(
     mut stream: TcpStream,
     name: String,
     mood: watch::Receiver<Mood>,
     counts: Arc<Counts>,
     workers: Arc<Semaphore>,
+    keeps: Arc<AtomicBool>,
 ) {
-    let Some(head) = read(&mut stream).await else {
-        return;
+    while one(&mut stream, &name, &mood, &counts, &workers, &keeps).await {}
+    // Closing with something unread would reset the connection.
+    let _ = stream.shutdown().await;
+}
+
+/// One request; whether there may be another.
+async fn one(
+    stream: &mut TcpStream,
+    name: &str,
+    mood: &watch::Receiver<Mood>,
+    counts: &Counts,
+    workers: &Semaphore,
+    keeps: &AtomicBool,
+) -> bool {
+    let Some(head) = read(stream).await else {
+        return false;
     };
+    let keeps = keeps.load(Ordering::SeqCst);
     if !head.starts_with("GET /health") {
         counts.requests.fetch_add(1, Ordering::SeqCst);
         let post = usize::from(head.starts_with("POST"));
@@ -149,7 +174,12 @@ async fn serve(
             let worker = workers.acquire().await;
             tokio::time::sleep(after).await;
             drop(worker);
-            stream.write_all(page(200, &name).as_bytes()).await
+            let mut answer = page(200, name);
+            if keeps {
+                answer = answer.replace("Connection: close\r\n", "");
+            }
+            let _ = stream.write_all(answer.as_bytes()).await;
+            return keeps;
         }
         Mood::Says(text) => stream.write_all(text).await,
         Mood::Silent => {
@@ -163,11 +193,10 @@ async fn serve(
             } else {
                 200
             };
-            stream.write_all(page(status, &name).as_bytes()).await
+            stream.write_all(page(status, name).as_bytes()).await
         }
     };
-    // Closing with something unread would reset the connection.
-    let _ = stream.shutdown().await;
+    false
 }
 
 /// The head of a request, its body read.

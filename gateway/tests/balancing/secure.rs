@@ -68,6 +68,10 @@ pub struct Seen {
     pub method: String,
     pub version: Version,
     pub host: String,
+    /// As an HTTP/2 request names it.
+    pub scheme: String,
+    /// It asks for another protocol.
+    pub upgrade: bool,
     pub body: Bytes,
 }
 
@@ -134,9 +138,16 @@ async fn serve(stream: TcpStream, acceptor: Option<TlsAcceptor>, seen: Arc<Mutex
                 method: head.method.to_string(),
                 version: head.version,
                 host: host.to_owned(),
+                upgrade: head.headers.contains_key("upgrade"),
+                scheme: head.uri.scheme_str().unwrap_or_default().to_owned(),
                 body,
             });
-            let text = Bytes::from(format!("{:?}", head.version));
+            let text = match head.uri.path() {
+                // More than any window.
+                "/large" => Bytes::from(vec![b'x'; 64 << 20]),
+                "/small" => Bytes::from(vec![b'x'; 64 << 10]),
+                _ => Bytes::from(format!("{:?}", head.version)),
+            };
             Ok::<_, hyper::Error>(Response::new(Full::new(text)))
         }
     });

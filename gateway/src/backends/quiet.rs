@@ -1,0 +1,157 @@
+//! Whether a backend that owes answers is silent, or only slow with them.
+//!
+//! A login that gets no answer is a sign, since a login is a matter of moments. A page is not: a long poll
+//! owes its answer for half a minute on purpose. So a backend that owes pages and gives no sign of life is
+//! asked for a page of its own accord, and is mute when that gets no answer either.
+
+use std::time::Duration;
+
+use super::Kind;
+
+/// From one knock to the next at a backend that did not answer the last, and at one that did.
+const AGAIN: Duration = Duration::from_secs(1);
+const ANSWERED: Duration = Duration::from_secs(2);
+/// So many good answers of the others make silence one backend's own.
+const OTHERS: u64 = 5;
+
+/// What one backend has not answered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Quiet {
+    owed: Option<Owed>,
+    /// It has not answered the last knock either.
+    mute: bool,
+    knocking: bool,
+    next_knock: Duration,
+}
+
+/// What has been sent since the backend last gave a sign of life.
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    since: Duration,
+    login: bool,
+    /// How many good answers the pool had given when it began.
+    goods: u64,
+}
+
+impl Quiet {
+    /// A request has been sent. Nothing is expected of those that take as long as the browser.
+    pub(super) fn sent(&mut self, now: Duration, kind: Kind, goods: u64) {
+        if kind != Kind::Write {
+            let owed = self.owed.get_or_insert(Owed {
+                since: now,
+                login: false,
+                goods,
+            });
+            owed.login |= kind == Kind::Login;
+        }
+    }
+
+    /// It has answered.
+    pub(super) fn answered(&mut self) {
+        self.owed = None;
+        self.mute = false;
+    }
+
+    /// It owes nothing any more, answered or not.
+    pub(super) fn forgive(&mut self) {
+        self.owed = None;
+    }
+
+    /// It answers neither requests nor knocks.
+    pub(super) fn is_mute(&self) -> bool {
+        self.mute
+    }
+
+    /// Whether it has owed a login, or been mute, for longer than `patience` while the others have
+    /// given several answers. `goods`: those of the pool so far.
+    pub(super) fn is_silent(&self, now: Duration, patience: Duration, goods: u64) -> bool {
+        self.owed.is_some_and(|owed| {
+            (owed.login || self.mute)
+                && now.saturating_sub(owed.since) > patience
+                && goods >= owed.goods + OTHERS
+        })
+    }
+
+    /// Whether to knock now; if so it counts as begun. After half of the patience, so that the answer
+    /// is known when all of it is over.
+    pub(super) fn knock(&mut self, now: Duration, patience: Duration) -> bool {
+        let due = !self.knocking && now >= self.next_knock && self.suspect(now, patience);
+        self.knocking |= due;
+        due
+    }
+
+    pub(super) fn knocked(&mut self, now: Duration, patience: Duration, answered: bool) {
+        self.knocking = false;
+        // It may have answered in the meantime, and owe something new.
+        self.mute = !answered && self.suspect(now, patience);
+        self.next_knock = now + if answered { ANSWERED } else { AGAIN };
+    }
+
+    fn suspect(&self, now: Duration, patience: Duration) -> bool {
+        let long = |owed: Owed| now.saturating_sub(owed.since) > patience / 2;
+        self.mute || self.owed.is_some_and(long)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    fn at(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
+    #[test]
+    fn who_answers_knocks_may_owe_pages_for_as_long_as_they_take() {
+        let mut quiet = Quiet::default();
+        quiet.sent(at(0.0), Kind::Read, 0);
+        assert!(!quiet.knock(at(1.0), PATIENCE), "not yet");
+        assert!(quiet.knock(at(1.1), PATIENCE));
+        assert!(!quiet.knock(at(1.2), PATIENCE), "one at a time");
+        quiet.knocked(at(1.3), PATIENCE, true);
+        assert!(!quiet.is_silent(at(30.0), PATIENCE, 100) && !quiet.is_mute());
+        assert!(quiet.knock(at(3.4), PATIENCE), "and again");
+        quiet.knocked(at(4.4), PATIENCE, false);
+        assert!(quiet.is_silent(at(4.4), PATIENCE, 100) && quiet.is_mute());
+        assert!(
+            !quiet.is_silent(at(4.4), PATIENCE, 4),
+            "the others are no better"
+        );
+    }
+
+    #[test]
+    fn any_answer_ends_it() {
+        let mut quiet = Quiet::default();
+        quiet.sent(at(0.0), Kind::Read, 0);
+        assert!(quiet.knock(at(1.1), PATIENCE));
+        quiet.answered();
+        quiet.sent(at(1.5), Kind::Read, 0);
+        quiet.knocked(at(2.1), PATIENCE, false);
+        assert!(!quiet.is_mute(), "what it owes now is too young");
+        assert!(quiet.knock(at(3.2), PATIENCE));
+        quiet.knocked(at(4.2), PATIENCE, false);
+        assert!(quiet.is_mute());
+        quiet.forgive();
+        assert!(
+            quiet.is_mute(),
+            "that nobody waits any more is no sign of life"
+        );
+        assert!(quiet.knock(at(5.2), PATIENCE));
+        quiet.knocked(at(5.3), PATIENCE, true);
+        assert!(!quiet.is_mute());
+    }
+
+    #[test]
+    fn a_login_without_an_answer_needs_no_knock() {
+        let mut quiet = Quiet::default();
+        quiet.sent(at(0.0), Kind::Read, 0);
+        quiet.sent(at(0.5), Kind::Login, 0);
+        assert!(!quiet.is_silent(at(2.0), PATIENCE, 5));
+        assert!(quiet.is_silent(at(2.1), PATIENCE, 5));
+        let mut quiet = Quiet::default();
+        quiet.sent(at(0.0), Kind::Write, 0);
+        assert!(!quiet.knock(at(10.0), PATIENCE), "an upload takes its time");
+    }
+}
