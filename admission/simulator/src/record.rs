@@ -225,7 +225,9 @@ impl Record {
         outcome.buffered = Quantiles::of(&mut self.buffered);
         let mut all: Vec<f64> = self.waits.iter().flatten().copied().collect();
         outcome.wait = Quantiles::of(&mut all);
-        for (school, waits) in outcome.schools.iter_mut().zip(&mut self.waits) {
+        let served = self.served.iter().zip(&mut self.waits);
+        for (school, (served, waits)) in outcome.schools.iter_mut().zip(served) {
+            school.backlogged = *served;
             school.admitted = waits.len() as u64;
             school.wait = Quantiles::of(waits);
         }
@@ -258,7 +260,7 @@ impl Record {
         let window = 200;
         let full = |w: &&[Slice]| w.iter().all(|s| s.backlogged && self.settled(s.at));
         let least = self.slices.windows(window).step_by(4).filter(full);
-        self.outcome.used_least = least.map(|w| used(&mut w.iter())).fold(1.0, f64::min);
+        self.outcome.used_least = least.map(|w| used(&mut w.iter())).reduce(f64::min);
         let changes = self.changes.clone();
         self.outcome.settled_after = changes.iter().map(|at| self.settles(*at)).collect();
     }
