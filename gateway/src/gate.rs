@@ -322,7 +322,12 @@ impl Gateway {
         let answer = answer.unwrap_or(Err(Failure::Lost(login::Lost::Broken)));
         self.metrics.login(&pool.name, &answer);
         let class = match &answer {
-            Ok(answer) => Some(Class::of(pool, &retry.method, &answer.header)),
+            Ok(answer) => Some(Class::of(
+                pool.platform,
+                &pool.gate,
+                &retry.method,
+                &answer.header,
+            )),
             Err(Failure::Lost(_)) => Some(Class::Lost),
             Err(Failure::Unreachable) => None,
         };
