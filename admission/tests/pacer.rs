@@ -150,8 +150,7 @@ fn a_login_that_takes_thirty_seconds_is_loss_whatever_was_seen_in_quiet() {
             cap = pace.step(&late, 1, cap).cap;
         }
     }
-    // As far as it may be, but for a look at a few more.
-    assert!(cap <= 6, "{cap}");
+    assert_eq!(cap, 4, "the cap is cut as far as it may be");
 }
 
 /// They end before the hash with an error that says nothing about the backend's speed.

@@ -33,8 +33,9 @@ impl Adaptive {
         let (Some(latency), Some(alone)) = (latency, self.no_load) else {
             return false;
         };
-        if measure.samples < FEW || delay(latency, alone) < ODD_DELAY {
-            // Those that are answered are as fast as ever.
+        if measure.samples < FEW || delay(latency, alone) < ODD_DELAY || latency > alone.hopeless()
+        {
+            // Those that are answered are as fast as ever; or they hung, and are answered now.
             return false;
         }
         if self.nothing_waits(measure, latency, alone) {

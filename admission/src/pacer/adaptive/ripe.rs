@@ -50,7 +50,8 @@ impl Adaptive {
     /// eight logins take long, and half as many say the same where all take about as long.
     fn has_enough(&self) -> bool {
         let samples = self.window.samples();
-        if self.looking {
+        let might_look = self.is_lowest() && self.cap() > 1 && self.window.is_losing();
+        if self.looking || might_look {
             return samples >= LOOK_SAMPLES;
         }
         if samples >= SAMPLES {
