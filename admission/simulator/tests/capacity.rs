@@ -76,6 +76,23 @@ fn a_tail_that_nobody_has_told_of_is_found_on_the_first_day() {
     }
 }
 
+/// Schools' own servers: 800 ms for a hash, and twice as many in flight would take twice as long.
+#[test]
+fn a_server_of_one_or_two_cores_is_used_and_not_crowded() {
+    for (cores, seed) in [(1.0, 1), (1.0, 2), (1.0, 3), (2.0, 1), (2.0, 2)] {
+        let name = format!("own server, {cores} cores, seed {seed}");
+        let mut own = pool(cores, 0.8, 3.0, 900.0);
+        own.admission.policy = Policy::Adaptive { min: 1, max: 512 };
+        let outcome = play_seeded(&name, seed, own, &Fleet::default());
+        assert!(outcome.used >= 0.95, "{name}: {}", outcome.used);
+        assert!(
+            outcome.slowdown.p99 <= 3.0,
+            "{name}: {:?}",
+            outcome.slowdown
+        );
+    }
+}
+
 /// A short morning, or one at a very large pool, is where slow start costs most: with one slot at first it
 /// takes nine doublings to five hundred.
 #[test]
