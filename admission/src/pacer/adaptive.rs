@@ -19,6 +19,8 @@ mod ripe;
 
 use std::time::Duration;
 
+use dearer::Looks;
+
 use super::alone::{Alone, sound};
 use super::reference::Reference;
 use super::window::{LOSS, Measure, Window};
@@ -109,10 +111,8 @@ pub struct Adaptive {
     good: Option<f64>,
     /// What a busy window said not long ago.
     reference: Reference,
-    /// More are in flight for a moment: are logins dearer, or is the backend weaker?
-    looking: bool,
-    /// So many looks said that it is weaker.
-    weaker: u32,
+    /// Are logins dearer, or is the backend weaker?
+    looks: Looks,
     /// Since when somebody has been in flight without a break.
     busy_since: Option<Duration>,
     refresh: Duration,
@@ -149,8 +149,7 @@ impl Adaptive {
             was_down: false,
             good: None,
             reference: Reference::default(),
-            looking: false,
-            weaker: 0,
+            looks: Looks::default(),
             busy_since: None,
             refresh: REFRESH,
             lesson: Duration::ZERO,
@@ -180,7 +179,7 @@ impl Adaptive {
 
     /// A new window, once what is in flight now has ended.
     fn reopen(&mut self, now: Duration) {
-        self.looking = false;
+        self.looks.open = false;
         let settle = self.window.median().or(self.median()).unwrap_or(0.0);
         // Slower than lost is not waited for.
         let most = self.no_load.map_or(f64::MAX, |alone| alone.overdue());
@@ -308,7 +307,7 @@ impl Adaptive {
     /// What was seen before says nothing any more.
     fn forget(&mut self) {
         self.reference = Reference::default();
-        self.looking = false;
+        self.looks.open = false;
     }
 
     /// What the cap will complete if nothing waits.
@@ -374,7 +373,7 @@ impl Adaptive {
             // What the cap was hoped to complete while it grew was never seen.
             self.rate = Some(measure.rate);
         }
-        let looked = self.looking;
+        let looked = self.looks.open;
         if self.nothing_waits(measure, latency, alone) {
             if looked {
                 self.prove(now, latency, measure.samples);

@@ -4,7 +4,8 @@
 //! fall as low as it may while most of the cores rest. If the backend is weaker, even the few of the
 //! lowest cap may wait for one another, and how long that takes is not how long a login takes. What
 //! tells the one from the other is more in flight for a moment: at a weaker backend that completes no
-//! more, and takes longer still.
+//! more, and takes longer still. What takes so long that it can be no login's own latency is not looked at:
+//! that hung, and is answered now.
 
 use std::time::Duration;
 
@@ -15,6 +16,15 @@ use crate::pacer::window::Measure;
 const MORE: f64 = 1.5;
 /// Fewer samples say nothing; there are few where few are in flight.
 const FEW: usize = 4;
+
+/// What is being found out.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Looks {
+    /// More are in flight for a moment.
+    pub(super) open: bool,
+    /// So many looks in a row said that the backend is weaker.
+    weaker: u32,
+}
 
 impl Adaptive {
     /// As few in flight as there may be.
@@ -29,7 +39,7 @@ impl Adaptive {
         measure: &Measure,
         latency: Option<f64>,
     ) -> bool {
-        let looked = self.looking;
+        let looked = self.looks.open;
         let (Some(latency), Some(alone)) = (latency, self.no_load) else {
             return false;
         };
@@ -66,9 +76,9 @@ impl Adaptive {
         if now < self.probe {
             return false;
         }
-        let pause = PROBE.saturating_mul(2_u32.saturating_pow(self.weaker));
+        let pause = PROBE.saturating_mul(2_u32.saturating_pow(self.looks.weaker));
         self.probe = now + pause.min(REFRESH);
-        self.weaker = (self.weaker + 1).min(8);
+        self.looks.weaker = (self.looks.weaker + 1).min(8);
         self.look(now, measure);
         true
     }
@@ -77,7 +87,7 @@ impl Adaptive {
         self.reference.try_more(measure);
         self.rate = Some(measure.rate);
         self.set(now, self.cap * MORE);
-        self.looking = true;
+        self.looks.open = true;
     }
 
     /// More in flight completed more, and took no longer: so long a login takes.
@@ -86,7 +96,7 @@ impl Adaptive {
             .no_load
             .as_mut()
             .is_some_and(|alone| alone.prove(latency, samples));
-        self.weaker = 0;
+        self.looks.weaker = 0;
         self.learnt(now, rose);
     }
 }

@@ -36,7 +36,7 @@ impl Adaptive {
         };
         let open = self.window.seconds();
         // At the lowest cap there is nothing to be cut, but something to be found out.
-        let hurry = self.window.is_losing() && !self.looking && !self.is_lowest();
+        let hurry = self.window.is_losing() && !self.looks.open && !self.is_lowest();
         let enough = hurry || (self.has_enough() && self.is_clear(growing));
         if open >= shortest && enough && !self.has_just_begun(now) {
             return true;
@@ -51,7 +51,7 @@ impl Adaptive {
     fn has_enough(&self) -> bool {
         let samples = self.window.samples();
         let might_look = self.is_lowest() && self.cap() > 1 && self.window.is_losing();
-        if self.looking || might_look {
+        if self.looks.open || might_look {
             return samples >= LOOK_SAMPLES;
         }
         if samples >= SAMPLES {
