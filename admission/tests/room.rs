@@ -168,6 +168,33 @@ fn a_flood_on_one_school_does_not_delay_another() {
     assert!(flooded <= quiet + 1, "quiet {quiet}, flooded {flooded}");
 }
 
+/// A school of ten may have entered a wrong number: it pays from three hundred on.
+#[test]
+fn beyond_three_times_the_enrolment_a_place_costs_two_steps() {
+    for (weight, bound) in [(200, 600), (10, 300)] {
+        let mut room = room(&[weight, 1_000]);
+        room.join(SchoolIndex(1));
+        let school = SchoolIndex(0);
+        let first = room.join(school).unwrap();
+        let mut last = room.join(school).unwrap();
+        let step = last.0 - first.0;
+        for pupil in 3..=bound + 50 {
+            let turn = room.join(school).unwrap();
+            let steps = if pupil > bound { 2 } else { 1 };
+            assert_eq!(
+                turn.0 - last.0,
+                steps * step,
+                "{pupil} of {weight} enrolled"
+            );
+            last = turn;
+        }
+        assert_eq!(room.waiting_in(school), bound + 2 * 50);
+        // As soon as fewer wait the next one pays what everybody pays.
+        room.release(200);
+        assert_eq!(room.cost(school), 1);
+    }
+}
+
 #[test]
 fn an_idle_school_does_not_save_up_turns() {
     let mut room = room(&[100, 100]);

@@ -40,7 +40,8 @@ pub struct Admission {
 /// Bounds of the logins in flight at a pool, over all its backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InFlight {
-    /// At least this many are let in: 1 to `max`. Default: 4, or `max` if that is less.
+    /// At least this many are let in: 1 to `max`. Default: 4, or `max` if that is less. At a school's own server 1:
+    /// it may have a single core, on which four logins take four times as long.
     pub min: u32,
     /// Never more than this many: `min` to 100,000. Default: 512.
     pub max: u32,
@@ -121,19 +122,10 @@ pub(crate) fn take_in_flight(section: &mut Section<'_, '_>) -> InFlight {
     let mut section = section.take_section_like("in_flight", IN_FLIGHT_FORM);
     let min = section.take_optional("min", &settings::IN_FLIGHT_RANGE);
     let max = section.take_optional("max", &settings::IN_FLIGHT_RANGE);
-    let bounds = match (min, max) {
-        (None, max) => {
-            let max = max.unwrap_or(settings::IN_FLIGHT.max);
-            InFlight {
-                min: settings::IN_FLIGHT.min.min(max),
-                max,
-            }
-        }
-        (Some(min), None) => InFlight {
-            min,
-            max: settings::IN_FLIGHT.max.max(min),
-        },
-        (Some(min), Some(max)) => InFlight { min, max },
+    let max = max.unwrap_or(settings::IN_FLIGHT.max.max(min.unwrap_or(0)));
+    let bounds = InFlight {
+        min: min.unwrap_or(settings::IN_FLIGHT.min.min(max)),
+        max,
     };
     if bounds.min > bounds.max {
         let InFlight { min, max } = bounds;

@@ -58,6 +58,9 @@ impl Pool {
     }
 }
 
+/// Logins in flight at a school's own server, at least; see [`InFlight::min`](crate::InFlight::min).
+const OWN_MIN: u32 = 1;
+
 /// The name of the pool of a school's own server.
 pub(crate) fn own_name(region: &str, host: &Host) -> String {
     format!("{region}/{host}")
@@ -90,11 +93,13 @@ impl Region {
             overflow: None,
         };
         let own = |OwnServer { school, backends }: &OwnServer| {
-            pool(
+            let mut own = pool(
                 own_name(&self.name, &school.host),
                 backends,
                 std::slice::from_ref(school),
-            )
+            );
+            own.admission.in_flight.min = OWN_MIN;
+            own
         };
         let shared = (!self.schools.is_empty()).then(|| Pool {
             overflow: self.overflow.clone(),

@@ -1,5 +1,6 @@
 //! Single values with a range: durations, counts, rates and sizes.
 
+use std::num::IntErrorKind;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -12,18 +13,28 @@ pub(crate) trait Scalar: Copy + PartialOrd + 'static {
     /// What must be written, with an example, as in "must be …".
     const EXPECTED: &'static str;
 
-    /// `None`: not of the right kind, or not in the right form.
-    fn read(value: &DeValue<'_>) -> Option<Self>;
+    /// Reads it; whether it is in its range is not looked at here.
+    fn read(value: &DeValue<'_>) -> Result<Self, Unread>;
 
     /// As an operator would write it.
     fn show(self) -> String;
 }
 
+/// Why a value could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// Not of the right kind, or not in the right form.
+    Kind,
+    /// Of the right kind, and beyond everything that could be meant.
+    Beyond,
+}
+
 impl Scalar for Duration {
     const EXPECTED: &'static str = r#"a duration such as "500ms", "2s" or "4h""#;
 
-    fn read(value: &DeValue<'_>) -> Option<Self> {
-        humantime::parse_duration(value.as_str()?).ok()
+    fn read(value: &DeValue<'_>) -> Result<Self, Unread> {
+        let text = value.as_str().ok_or(Unread::Kind)?;
+        humantime::parse_duration(text).map_err(|_| Unread::Kind)
     }
 
     fn show(self) -> String {
@@ -40,11 +51,15 @@ impl Scalar for Duration {
 impl Scalar for u32 {
     const EXPECTED: &'static str = "a whole number";
 
-    fn read(value: &DeValue<'_>) -> Option<Self> {
-        // Too many digits are too large, and too large is the range's to say.
-        let number =
-            i128::from_str_radix(value.as_integer()?.as_str(), value.as_integer()?.radix()).ok()?;
-        Some(u32::try_from(number.max(0)).unwrap_or(u32::MAX))
+    fn read(value: &DeValue<'_>) -> Result<Self, Unread> {
+        let integer = value.as_integer().ok_or(Unread::Kind)?;
+        let number = i128::from_str_radix(integer.as_str(), integer.radix());
+        let number = number.map_err(|error| match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => Unread::Beyond,
+            _ => Unread::Kind,
+        })?;
+        // Below zero is no zero, and whoever writes ten digits does not mean the largest of nine.
+        Self::try_from(number).map_err(|_| Unread::Beyond)
     }
 
     fn show(self) -> String {
@@ -55,13 +70,14 @@ impl Scalar for u32 {
 impl Scalar for f64 {
     const EXPECTED: &'static str = "a number";
 
-    fn read(value: &DeValue<'_>) -> Option<Self> {
-        let number: f64 = match value {
-            DeValue::Float(float) => float.as_str().parse().ok()?,
-            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().parse().ok()?,
-            _ => return None,
+    fn read(value: &DeValue<'_>) -> Result<Self, Unread> {
+        let text = match value {
+            DeValue::Float(float) => float.as_str(),
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
+            _ => return Err(Unread::Kind),
         };
-        number.is_finite().then_some(number)
+        let number = text.parse().map_err(|_| Unread::Kind)?;
+        f64::is_finite(number).then_some(number).ok_or(Unread::Kind)
     }
 
     fn show(self) -> String {
@@ -72,8 +88,9 @@ impl Scalar for f64 {
 impl Scalar for Size {
     const EXPECTED: &'static str = r#"a size such as "64KiB" or "1MiB""#;
 
-    fn read(value: &DeValue<'_>) -> Option<Self> {
-        value.as_str()?.parse().ok()
+    fn read(value: &DeValue<'_>) -> Result<Self, Unread> {
+        let size = value.as_str().and_then(|text| text.parse().ok());
+        size.ok_or(Unread::Kind)
     }
 
     fn show(self) -> String {

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::place::{Place, Placed};
 use crate::report::{Problem, Report};
-use crate::scalar::{Scalar, describe, wrong_kind};
+use crate::scalar::{Scalar, Unread, describe, wrong_kind};
 use crate::settings::Setting;
 use crate::source::Source;
 use crate::suggest::did_you_mean;
@@ -330,9 +330,9 @@ fn scalar<T: Scalar>(
     range: &RangeInclusive<T>,
 ) -> Result<T, Problem> {
     match T::read(value) {
-        None => Err(wrong_kind(key, T::EXPECTED, value)),
-        Some(scalar) if range.contains(&scalar) => Ok(scalar),
-        Some(_) => Err(Problem::new(format!(
+        Err(Unread::Kind) => Err(wrong_kind(key, T::EXPECTED, value)),
+        Ok(scalar) if range.contains(&scalar) => Ok(scalar),
+        Ok(_) | Err(Unread::Beyond) => Err(Problem::new(format!(
             "`{key}` must be between {} and {}, not {}",
             range.start().show(),
             range.end().show(),

@@ -87,6 +87,9 @@ fn a_school_with_its_own_server_has_its_own_pool() {
         ]
     );
     assert_eq!(pools[1].backends, ["192.168.7.2:8080".parse().unwrap()]);
+    // Four at once would be three too many for a single core.
+    let least = [0, 1].map(|pool| pools[pool].admission.in_flight.min);
+    assert_eq!(least, [4, 1]);
     let schools = |pool: usize| -> Vec<_> {
         pools[pool]
             .schools

@@ -132,6 +132,51 @@ fn what_is_said_of_one_pool_goes_before_what_is_said_of_all() {
 }
 
 #[test]
+fn numbers_that_no_number_is_meant_by() {
+    each([
+        (
+            "seed = -5",
+            "s.toml:1:8: `seed` must be between 0 and 4294967295, not -5",
+        ),
+        (
+            "seed = 4294967296",
+            "s.toml:1:8: `seed` must be between 0 and 4294967295, not 4294967296",
+        ),
+        (
+            "seed = 0x1_0000_0000_0000_0000_0000_0000_0000_0000",
+            "s.toml:1:8: `seed` must be between 0 and 4294967295, not 0x100000000000000000000000000000000",
+        ),
+        (
+            "seed = \"x\"",
+            "s.toml:1:8: `seed` must be a whole number, not \"x\"",
+        ),
+    ]);
+}
+
+#[test]
+fn a_school_has_one_name_and_no_other_has_it() {
+    let config = config();
+    let of = |text: &str, config: Option<&Config>| mistakes(text, config).to_string();
+    let written = "[region.a]\nschools = { count = 2 }\n[region.b]\nschool = [{ name = \"b-1\" }, { name = \"a-2\" }]\n";
+    assert_eq!(
+        of(written, None),
+        "s.toml:4:38: there are two schools `a-2` (the other one is in the region `a`)"
+    );
+    let made = "[region.a]\nschool = [{ name = \"b-2\" }]\n[region.b]\nschools = { count = 9 }\n";
+    assert_eq!(
+        of(made, None),
+        "s.toml:4:11: there are two schools `b-2` (the other one is in the region `a`)"
+    );
+    let configured = "[region.a]\nschool = [{ name = \"gym.example\" }]\n";
+    assert_eq!(
+        of(configured, Some(&config)),
+        "s.toml:2:20: there are two schools `gym.example` (the other one is in the region `hannover`)"
+    );
+    let same = "[region.a]\nschool = [{ name = \"x\" }, { name = \"x\" }]\n";
+    assert_eq!(of(same, None), "s.toml:2:36: there are two schools `x`");
+}
+
+#[test]
 fn unknown_keys() {
     each([
         (

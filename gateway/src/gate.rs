@@ -331,7 +331,12 @@ impl Gateway {
         };
         self.metrics.login(&pool.name, &answer);
         let class = match &answer {
-            Ok(answer) => Some(Class::of(pool, &retry.method, &answer.header)),
+            Ok(answer) => Some(Class::of(
+                pool.platform,
+                &pool.gate,
+                &retry.method,
+                &answer.header,
+            )),
             Err(Failure::Lost(_)) => Some(Class::Lost),
             Err(Failure::Unreachable) => None,
         };

@@ -112,7 +112,7 @@ async fn run(
     };
     backend.answered(header.status);
     stay.mark(&mut header, backend.address);
-    let class = Class::of(pool, &method, &header);
+    let class = Class::of(pool.platform, &pool.gate, &method, &header);
     slot.ended(class.verdict(started.elapsed()));
     let left = timeout.saturating_sub(started.elapsed());
     let (body, whole) = read_ahead(&mut session, left).await;

@@ -9,16 +9,19 @@
 
 mod common;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::backend::{Backend, FINE};
-use common::{Setup, eventually};
-use common::{platform, post};
+use common::{Browser, Setup, eventually, platform};
 use einlass_benches::platform::HashCost;
 use einlass_benches::rush::{Plan, School, run};
+use hyper::StatusCode;
 
 const HOST: &str = "gym.example";
 const CAP: &str = "einlass_in_flight_cap_logins{pool=\"north\"}";
+const IN_FLIGHT: &str = "einlass_in_flight_logins{pool=\"north\"}";
+const DOWN: &str = "einlass_pool_down{pool=\"north\"}";
 
 fn adaptive(setup: Setup, backends: &[std::net::SocketAddr], max: usize) -> Setup {
     setup.region(
@@ -57,40 +60,81 @@ async fn the_pacer_lets_in_what_the_backend_can_work_on_and_not_what_it_may() {
     assert!((2..=60).contains(&most), "{most}");
 }
 
+/// What a login takes at the backend: for those that are meant to be slow as long as the gateway waits.
+fn takes(request: &str) -> Duration {
+    if request.contains("a=slow") {
+        Duration::from_secs(30)
+    } else {
+        Duration::from_millis(200)
+    }
+}
+
+/// Logs in as a browser does: waits for the turn, if need be.
+async fn log_in(edge: SocketAddr, form: &str) {
+    let mut browser = Browser::new(edge, HOST);
+    if browser.post("/login", form).await.status == StatusCode::SEE_OTHER {
+        browser.until("ready").await;
+        browser.enter().await;
+    }
+}
+
+async fn log_in_for_ever(edge: SocketAddr) {
+    loop {
+        log_in(edge, "a=b").await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backend_that_hangs_is_loss_and_not_calm() {
-    let backend = Backend::start(FINE).await;
-    let gateway = adaptive(Setup::default(), &[backend.address], 500)
+async fn a_login_that_takes_half_a_minute_is_loss_and_not_calm() {
+    let backend = Backend::taking(takes, FINE).await;
+    let gateway = Setup::default()
+        .region(
+            "north",
+            &[backend.address],
+            64,
+            &[(HOST, 900)],
+            "mode = \"adaptive\"",
+        )
         .start()
         .await;
-    // The pacer learns how long a login takes.
-    let mut sent = 0;
-    let knows = async || {
-        for _ in 0..20 {
-            common::send(gateway.edge, post("/login", HOST, "a=b")).await;
-        }
-        gateway
-            .metric("einlass_login_classes_total{pool=\"north\",class=\"WrongPassword\"}")
-            .await
-            > 40.0
-    };
-    assert!(eventually(knows).await);
-    let before = gateway.metric(CAP).await;
-    // From now on nothing is answered, and the login timeout is 30 s away.
-    backend.close();
-    let mut hanging = tokio::task::JoinSet::new();
-    let falls = async || {
-        let edge = gateway.edge;
-        let _ = edge;
-        gateway.metric(CAP).await < before.max(2.0)
-    };
-    while sent < 200 {
-        let edge = gateway.edge;
-        hanging.spawn(async move {
-            let _ = common::try_send(edge, post("/login", HOST, "a=b")).await;
-        });
-        sent += 1;
+    let edge = gateway.edge;
+    // Nobody waits at this backend, so the pacer goes on to let more in.
+    let mut usual = Vec::new();
+    for _ in 0..96 {
+        usual.push(tokio::spawn(log_in_for_ever(edge)));
     }
+    let up = async || gateway.metric(CAP).await >= 48.0;
+    assert!(eventually(up).await, "{}", gateway.metric(CAP).await);
+    for others in usual.drain(8..) {
+        others.abort();
+    }
+    let few = async || gateway.metric(IN_FLIGHT).await <= 8.0;
+    assert!(eventually(few).await, "those who were aborted have left");
+    let before = gateway.metric(CAP).await;
+    assert!(before >= 48.0, "{before}");
+
+    // There is a slot for each of them, and eight are left for those who are answered as ever.
+    let mut slow = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        slow.spawn(async move { log_in(edge, "a=slow").await });
+    }
+    let falls = async || {
+        let metrics = common::send(gateway.desk, common::get("/metrics", "desk")).await;
+        let metrics = metrics.text();
+        let value = |line: &str| -> f64 {
+            let of = |l: &str| l.strip_prefix(line)?.trim().parse().ok();
+            metrics.lines().find_map(of).unwrap()
+        };
+        let down = value(DOWN);
+        assert!(
+            down < 0.5,
+            "it is taken to be down, at a cap of {}",
+            value(CAP)
+        );
+        value(CAP) <= before / 2.0
+    };
     assert!(eventually(falls).await, "{before}");
-    backend.open();
+    for usual in usual {
+        usual.abort();
+    }
 }

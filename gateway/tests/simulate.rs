@@ -199,7 +199,7 @@ fn a_scenario_with_schools_of_its_own_needs_no_configuration() {
 #[test]
 fn every_scenario_of_the_benches_is_a_morning() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/scenarios");
-    for folder in [folder.to_owned(), format!("{folder}/fresh")] {
+    for folder in ["", "/fresh", "/made_2026_11_26"].map(|of| format!("{folder}{of}")) {
         for file in fs::read_dir(folder).unwrap() {
             let file = file.unwrap().path();
             if file.is_file() {
@@ -219,6 +219,36 @@ fn every_scenario_of_the_benches_is_a_morning() {
             }
         }
     }
+}
+
+#[test]
+fn a_wave_of_a_closed_region_is_said_to_come_to_nothing() {
+    let folder = Folder::new();
+    let wave = "[[wave]]\nschool = \"south.example\"\n";
+    fs::write(folder.path("small.toml"), wave).unwrap();
+    let arguments = [
+        "--config",
+        "einlass.toml",
+        "--scenario",
+        "small.toml",
+        "--once",
+    ];
+    let said = folder.simulate(&arguments);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(
+        text(&said.stderr).starts_with("nobody comes: "),
+        "{}",
+        text(&said.stderr)
+    );
+    fs::write(folder.path("small.toml"), format!("{SCENARIO}{wave}")).unwrap();
+    let said = folder.simulate(&arguments);
+    assert_eq!(text(&said.stderr), "");
+    let sentence = "assumed: nobody comes of south.example: the pool is closed";
+    assert!(
+        text(&said.stdout).contains(sentence),
+        "{}",
+        text(&said.stdout)
+    );
 }
 
 #[test]

@@ -192,11 +192,11 @@ impl Admit for Counter {
 pub(crate) struct PerAddress {
     rate: f64,
     tokens: Vec<(f64, Duration)>,
-    schools: Vec<u16>,
+    schools: Vec<u32>,
 }
 
 impl PerAddress {
-    pub(crate) fn new(rate: f64, pool: &Pool, schools: Vec<u16>) -> Self {
+    pub(crate) fn new(rate: f64, pool: &Pool, schools: Vec<u32>) -> Self {
         Self {
             rate,
             tokens: vec![(1.0, Duration::ZERO); pool.schools.len()],
@@ -207,7 +207,7 @@ impl PerAddress {
 
 impl Admit for PerAddress {
     fn submit(&mut self, now: Duration, pupil: Pupil, _: &mut Effects) -> Told {
-        let school = usize::from(self.schools[pupil as usize]);
+        let school = self.schools[pupil as usize] as usize;
         let (tokens, at) = &mut self.tokens[school];
         let earned = now.saturating_sub(*at).as_secs_f64() * self.rate;
         *tokens = (*tokens + earned).min(self.rate.max(1.0));

@@ -67,7 +67,7 @@ pub(crate) struct Einlass {
     hold: Duration,
     gateways: Vec<Gateway>,
     registers: Registers,
-    schools: Vec<u16>,
+    schools: Vec<u32>,
     steps: Vec<Step>,
     browsers: Vec<Browser>,
     replies: HashMap<u64, (usize, Reply)>,
@@ -78,7 +78,7 @@ pub(crate) struct Einlass {
 
 impl Einlass {
     /// `schools` is the school of every pupil.
-    pub(crate) fn new(pool: &Pool, fleet: &Fleet, schools: Vec<u16>, seed: u64) -> Self {
+    pub(crate) fn new(pool: &Pool, fleet: &Fleet, schools: Vec<u32>, seed: u64) -> Self {
         let alone = fleet.skew.len() < 2;
         let weights: Vec<Weight> = pool
             .schools
@@ -133,7 +133,7 @@ impl Einlass {
     }
 
     fn school(&self, pupil: Pupil) -> SchoolIndex {
-        SchoolIndex(self.schools[pupil as usize].into())
+        SchoolIndex(self.schools[pupil as usize])
     }
 
     fn browser(&mut self, pupil: Pupil) -> &mut Browser {
@@ -347,7 +347,7 @@ impl Einlass {
             .chunk_by(|one, other| school(one) == school(other))
             .map(|same| {
                 let pupils = u32::try_from(same.len()).unwrap_or(u32::MAX);
-                (SchoolIndex(school(&same[0]).into()), pupils)
+                (SchoolIndex(school(&same[0])), pupils)
             })
             .collect()
     }
@@ -362,7 +362,7 @@ impl Einlass {
             None => batch
                 .iter()
                 .filter_map(|pupil| {
-                    let school = SchoolIndex(self.schools[*pupil as usize].into());
+                    let school = SchoolIndex(self.schools[*pupil as usize]);
                     self.gateways[g].keeper.join(school)
                 })
                 .collect(),

@@ -33,8 +33,8 @@ pub struct PoolOutcome {
     pub used: f64,
     /// See `used`.
     pub used_settled: f64,
-    /// The least part used in any 10 s while somebody waited, once settled.
-    pub used_least: f64,
+    /// The least part used in any 10 s while somebody waited, once settled. `None`: there were none.
+    pub used_least: Option<f64>,
     /// How long after each change of capacity the use is above 90 % and the in-flight number below
     /// twice the cores for three seconds in a row, in seconds.
     pub settled_after: Vec<f64>,
@@ -121,6 +121,8 @@ pub struct SchoolOutcome {
     pub came: u64,
     /// Who got in.
     pub admitted: u64,
+    /// Who got in while pupils of every school waited.
+    pub backlogged: u64,
     /// Seconds from arrival to being in.
     pub wait: Quantiles,
 }

@@ -62,7 +62,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(pool: &Pool, people: impl Iterator<Item = (Duration, u16)>) -> Self {
+    pub(crate) fn new(pool: &Pool, people: impl Iterator<Item = (Duration, u32)>) -> Self {
         let schools = pool.schools.len();
         let mut outcome = PoolOutcome {
             pool: pool.name.clone(),
@@ -81,7 +81,7 @@ impl Record {
         let mut traces = Vec::new();
         for (came, school) in people {
             outcome.came += 1;
-            outcome.schools[usize::from(school)].came += 1;
+            outcome.schools[school as usize].came += 1;
             second(&mut outcome, came).came += 1;
             traces.push(Trace {
                 came: came.as_secs_f32(),
@@ -112,8 +112,8 @@ impl Record {
         }
     }
 
-    pub(crate) fn waits(&mut self, school: u16, before: bool, after: bool) {
-        let of = &mut self.waiting_of[usize::from(school)];
+    pub(crate) fn waits(&mut self, school: u32, before: bool, after: bool) {
+        let of = &mut self.waiting_of[school as usize];
         match (before, after) {
             (false, true) => {
                 self.waiting += 1;
@@ -171,16 +171,16 @@ impl Record {
         second(&mut self.outcome, now).logins += 1;
     }
 
-    pub(crate) fn served(&mut self, school: u16) {
+    pub(crate) fn served(&mut self, school: u32) {
         if self.schools_waiting == self.weights.len() {
-            self.served[usize::from(school)] += 1;
+            self.served[school as usize] += 1;
         }
     }
 
-    pub(crate) fn admitted(&mut self, now: Duration, school: u16, came: Duration) {
+    pub(crate) fn admitted(&mut self, now: Duration, school: u32, came: Duration) {
         self.outcome.admitted += 1;
         self.outcome.ended = now.as_secs_f64();
-        self.waits[usize::from(school)].push(now.saturating_sub(came).as_secs_f64());
+        self.waits[school as usize].push(now.saturating_sub(came).as_secs_f64());
     }
 
     pub(crate) fn gave_up(&mut self) {
@@ -225,7 +225,9 @@ impl Record {
         outcome.buffered = Quantiles::of(&mut self.buffered);
         let mut all: Vec<f64> = self.waits.iter().flatten().copied().collect();
         outcome.wait = Quantiles::of(&mut all);
-        for (school, waits) in outcome.schools.iter_mut().zip(&mut self.waits) {
+        let served = self.served.iter().zip(&mut self.waits);
+        for (school, (served, waits)) in outcome.schools.iter_mut().zip(served) {
+            school.backlogged = *served;
             school.admitted = waits.len() as u64;
             school.wait = Quantiles::of(waits);
         }
@@ -258,7 +260,7 @@ impl Record {
         let window = 200;
         let full = |w: &&[Slice]| w.iter().all(|s| s.backlogged && self.settled(s.at));
         let least = self.slices.windows(window).step_by(4).filter(full);
-        self.outcome.used_least = least.map(|w| used(&mut w.iter())).fold(1.0, f64::min);
+        self.outcome.used_least = least.map(|w| used(&mut w.iter())).reduce(f64::min);
         let changes = self.changes.clone();
         self.outcome.settled_after = changes.iter().map(|at| self.settles(*at)).collect();
     }

@@ -11,7 +11,7 @@ use crate::einlass::Einlass;
 use crate::outcome::PoolOutcome;
 use crate::policy::{Admit, Effects, Promise, Pupil, Told};
 use crate::record::{Record, Tick};
-use crate::scenario::{Fleet, Gate, Policy, Pool, Scenario, Shape, Size, Wave};
+use crate::scenario::{Fleet, Gate, Policy, Pool, Scenario, School, Shape, Size, Wave};
 use crate::wheel::Wheel;
 
 /// How often the policy moves on, as in the gateway.
@@ -57,7 +57,7 @@ enum State {
 }
 
 struct Person {
-    school: u16,
+    school: u32,
     state: State,
     /// Closes the tab when told to wait.
     no_show: bool,
@@ -221,7 +221,9 @@ impl<'a> World<'a> {
 
     fn lose_patience(&mut self, pupil: Pupil) {
         if self.policy.lose_patience(pupil) {
-            self.record.buffered(BUFFER_PATIENCE);
+            if !self.wants_page(pupil) {
+                self.record.buffered(BUFFER_PATIENCE);
+            }
             let after = RELOAD.mul_f64(self.rng.f64());
             self.plan_poll(pupil, after);
         }
@@ -257,11 +259,11 @@ impl<'a> World<'a> {
         let now = self.now;
         match told {
             Told::Go => {
-                if self.people[pupil as usize].state == State::Buffered {
-                    let since = self.people[pupil as usize].buffered;
-                    self.record.buffered(now.saturating_sub(since));
-                } else {
-                    self.record.buffered(Duration::ZERO);
+                let person = &self.people[pupil as usize];
+                let since = (person.state == State::Buffered).then_some(person.buffered);
+                if !self.wants_page(pupil) {
+                    let buffered = since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+                    self.record.buffered(buffered);
                 }
                 self.begin(pupil);
             }
@@ -332,6 +334,12 @@ impl<'a> World<'a> {
         }
     }
 
+    /// The login page comes first, and is gated. It costs nothing and hardly waits.
+    fn wants_page(&self, pupil: Pupil) -> bool {
+        let gated = matches!(self.pool.admission.gate, Gate::Page { .. });
+        gated && !self.people[pupil as usize].has_page
+    }
+
     fn begin(&mut self, pupil: Pupil) {
         self.set(pupil, State::Running);
         self.record.began(self.time(), pupil);
@@ -345,8 +353,7 @@ impl<'a> World<'a> {
             overdue: false,
         });
         let backend = &self.pool.backend;
-        let page = matches!(self.pool.admission.gate, Gate::Page { .. })
-            && !self.people[pupil as usize].has_page;
+        let page = self.wants_page(pupil);
         if page || self.rng.f64() < backend.refused {
             let event = if page {
                 Event::Page(number)
@@ -477,17 +484,30 @@ impl<'a> World<'a> {
 }
 
 /// Who lets logins in.
-fn policy(pool: &Pool, fleet: &Fleet, mut schools: Vec<u16>, seed: u64) -> Box<dyn Admit> {
+fn policy(pool: &Pool, fleet: &Fleet, mut schools: Vec<u32>, seed: u64) -> Box<dyn Admit> {
     match pool.admission.policy {
         Policy::Counter { calls, poll } => Box::new(Counter::new(calls, poll, schools.len(), seed)),
         Policy::PerAddress { rate } => Box::new(PerAddress::new(rate, pool, schools)),
         Policy::Fifo { .. } => {
             schools.fill(0);
-            Box::new(Einlass::new(pool, fleet, schools, seed))
+            Box::new(Einlass::new(&as_one_school(pool), fleet, schools, seed))
         }
         Policy::Adaptive { .. } | Policy::Fixed { .. } | Policy::Aimd { .. } => {
             Box::new(Einlass::new(pool, fleet, schools, seed))
         }
+    }
+}
+
+/// The same pool with all its pupils in one line. They are enrolled in it: otherwise that line would pay
+/// for a flood.
+fn as_one_school(pool: &Pool) -> Pool {
+    let pupils = pool.schools.iter().map(|school| school.pupils);
+    Pool {
+        schools: vec![School {
+            name: pool.name.clone(),
+            pupils: pupils.fold(0, u32::saturating_add),
+        }],
+        ..pool.clone()
     }
 }
 
@@ -518,7 +538,7 @@ fn come(pool: &Pool, wave: &Wave, rng: &mut fastrand::Rng, people: &mut Vec<Pers
                 .patience
                 .map_or(Duration::MAX, |mean| mean.mul_f64(-(1.0 - rng.f64()).ln()));
             people.push(Person {
-                school: u16::try_from(number).unwrap_or(u16::MAX),
+                school: u32::try_from(number).unwrap_or(u32::MAX),
                 state: State::Coming,
                 no_show: rng.f64() < wave.no_shows.at(came),
                 has_page: false,

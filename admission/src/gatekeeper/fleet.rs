@@ -888,7 +888,9 @@ impl<W> Gatekeeper<W> {
         self.conductor.pace(now, in_flight, 1.0, down);
         let cap = self.conductor.cap();
         let mut serving = self.room.serving();
-        if !self.settings.closed && !down {
+        if self.settings.observe && !down {
+            serving = self.room.after(self.waiting).0;
+        } else if !self.settings.closed && !down {
             let pupils = self.conductor.release(
                 now,
                 &Scene {

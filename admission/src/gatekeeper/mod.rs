@@ -157,6 +157,10 @@ impl<W> Gatekeeper<W> {
     /// Takes a slot on the spot, if one is free and nobody is waiting, buffered or on the way.
     pub fn straight(&mut self, now: Duration) -> Straight {
         self.look_at_clock(now);
+        if self.settings.observe && self.door() == Door::Open {
+            self.buffer.take_any();
+            return Straight::Go;
+        }
         let coming = self.coming(now);
         let trial = self.may_try(now);
         let door = self.door() == Door::Open || trial;
@@ -426,7 +430,7 @@ impl<W> Gatekeeper<W> {
         let in_flight = self.buffer.in_flight();
         self.conductor.pace(now, in_flight, 1.0, self.down);
         self.set_slots(self.conductor.cap());
-        if self.releases() && !self.listens(now) {
+        if self.releases() && (!self.listens(now) || self.settings.observe) {
             self.release(now);
         }
         self.grant()
@@ -561,6 +565,12 @@ impl<W> Gatekeeper<W> {
 
     /// Releases for the part of the room that is conducted here.
     fn release(&mut self, now: Duration) {
+        if self.settings.observe {
+            // Whoever has a place from before, or from an outage, is held no longer either.
+            let released = self.room.release(self.waiting);
+            self.waiting = self.waiting.saturating_sub(released);
+            return;
+        }
         let portion = self.portion();
         // Backends that start slowly do not work off what the pool will soon do again.
         let cap = f64::from(self.conductor.cap().max(1)) * portion;
@@ -669,6 +679,9 @@ impl<W> Gatekeeper<W> {
         reason = "a small non-negative number of logins"
     )]
     fn depth_limit(&self) -> usize {
+        if self.settings.observe {
+            return usize::MAX;
+        }
         let alone = self.fleet.as_ref().is_some_and(Fleet::conducts_alone);
         let (seconds, slots, least) = if alone {
             (4.0 * self.portion(), self.buffer.cap(), 8)

@@ -14,11 +14,14 @@
 //! no-load latency counts as lost, before it ends; where some logins cost many times as much as
 //! others, for two and a half times what nine in ten need without any load.
 
+mod dearer;
 mod ripe;
 
 use std::time::Duration;
 
-use super::alone::Alone;
+use dearer::Looks;
+
+use super::alone::{Alone, sound};
 use super::reference::Reference;
 use super::window::{LOSS, Measure, Window};
 use super::{Inputs, Memory, Outputs, Pacer};
@@ -104,8 +107,12 @@ pub struct Adaptive {
     growth: usize,
     odd: u32,
     was_down: bool,
+    /// The cap that fitted last: what counts after an outage, not what was left of it when it was known.
+    good: Option<f64>,
     /// What a busy window said not long ago.
     reference: Reference,
+    /// Are logins dearer, or is the backend weaker?
+    looks: Looks,
     /// Since when somebody has been in flight without a break.
     busy_since: Option<Duration>,
     refresh: Duration,
@@ -140,7 +147,9 @@ impl Adaptive {
             growth: GROWTH.len() - 1,
             odd: 0,
             was_down: false,
+            good: None,
             reference: Reference::default(),
+            looks: Looks::default(),
             busy_since: None,
             refresh: REFRESH,
             lesson: Duration::ZERO,
@@ -170,6 +179,7 @@ impl Adaptive {
 
     /// A new window, once what is in flight now has ended.
     fn reopen(&mut self, now: Duration) {
+        self.looks.open = false;
         let settle = self.window.median().or(self.median()).unwrap_or(0.0);
         // Slower than lost is not waited for.
         let most = self.no_load.map_or(f64::MAX, |alone| alone.overdue());
@@ -223,23 +233,19 @@ impl Adaptive {
 
     fn steady(&mut self, now: Duration, measure: &Measure, alone: Alone, latency: Option<f64>) {
         let delay = latency.map_or(0.0, |latency| delay(latency, alone));
-        // Where most logins take as long as ever, and slow ones are answered all the same, they are
-        // slow by themselves: a longer tail than was known. Fewer in flight would not help them.
-        let own = measure.samples >= SAMPLES && delay < ODD_DELAY;
-        let loss = if own {
-            measure.unanswered
-        } else {
-            measure.loss
-        };
         let (idle, doubt) = if self.settled {
             (IDLE_DELAY, 0.0)
         } else {
             (IDLE_DELAY_AT_FIRST, alone.doubt(measure.samples))
         };
-        if loss > LOSS && self.window.is_losing() {
+        if self.is_losing(measure, alone) {
             self.cut(now, measure, latency);
         } else if measure.in_flight < 0.5 * self.cap {
             self.quiet(now, measure, delay);
+        } else if latency.is_none() {
+            // Used, and nobody's password was hashed: that is no sign of speed.
+            self.calm();
+            self.reopen(now);
         } else if !measure.pressed && delay < ODD_DELAY.max(idle + doubt) {
             // Used, but not used up: nothing to be learnt about what it can do.
             self.calm();
@@ -257,20 +263,32 @@ impl Adaptive {
         }
     }
 
+    /// Whether more than a few were lost. Where most logins take as long as ever, and slow ones are
+    /// answered all the same, they are slow by themselves: a longer tail than was known. Fewer in flight
+    /// would not help them.
+    fn is_losing(&self, measure: &Measure, alone: Alone) -> bool {
+        let short = |latency| delay(latency, alone) < ODD_DELAY;
+        let own = measure.samples >= SAMPLES && measure.latency.is_none_or(short);
+        let loss = if own {
+            measure.unanswered
+        } else {
+            measure.loss
+        };
+        loss > LOSS && self.window.is_losing()
+    }
+
     /// More than a few were lost.
     fn cut(&mut self, now: Duration, measure: &Measure, latency: Option<f64>) {
         self.growth = 0;
         self.goal = None;
         self.settled = true;
-        let lowest = self.cap() <= self.bounds.min;
-        if lowest && let Some(latency) = latency.filter(|_| measure.samples >= SAMPLES) {
-            // As few in flight as there may be, and still slow: that is how long it takes now.
-            self.teach(now, latency, measure.samples);
+        self.proven = None;
+        if self.looks_closer(now, measure, latency) {
+            return;
         }
         let used = measure.in_flight.min(self.cap);
         let cap = used.max(0.5 * self.cap) * CUT;
         self.set(now, cap);
-        self.proven = None;
         self.expect();
     }
 
@@ -279,6 +297,17 @@ impl Adaptive {
         if self.settled && self.goal.is_none() {
             self.growth = 0;
         }
+    }
+
+    /// The cap that fitted last, as far as is known.
+    fn good(&self) -> f64 {
+        self.good.map_or(self.cap, |good| good.max(self.cap))
+    }
+
+    /// What was seen before says nothing any more.
+    fn forget(&mut self) {
+        self.reference = Reference::default();
+        self.looks.open = false;
     }
 
     /// What the cap will complete if nothing waits.
@@ -344,13 +373,20 @@ impl Adaptive {
             // What the cap was hoped to complete while it grew was never seen.
             self.rate = Some(measure.rate);
         }
-        let chance = |samples: usize| alone.noise(samples);
-        if self.reference.nothing_waits(measure, latency, chance) {
-            self.teach(now, latency, measure.samples);
+        let looked = self.looks.open;
+        if self.nothing_waits(measure, latency, alone) {
+            if looked {
+                self.prove(now, latency, measure.samples);
+            } else {
+                self.teach(now, latency, measure.samples);
+            }
         }
         let alone = self.no_load.unwrap_or(alone);
         let odd = delay(latency, alone) > ODD_DELAY + 1.0 / measure.in_flight.max(1.0);
         self.odd = if odd { self.odd + 1 } else { 0 };
+        if self.odd >= ODD_WINDOWS && self.looks_at_lowest(now, measure, latency) {
+            return;
+        }
         let due = now >= self.refresh && alone.median() <= DIP_LATENCY;
         if (due || self.odd >= ODD_WINDOWS) && !risen && self.cap() > self.bounds.min {
             self.odd = 0;
@@ -379,6 +415,13 @@ impl Adaptive {
         let rate = self.rate.unwrap_or(measure.rate);
         self.rate = Some(rate + weight * (measure.rate - rate));
         self.set(now, self.cap + weight * (wanted - self.cap));
+        self.good = Some(self.cap);
+    }
+
+    /// Whether nothing waits at the backend, by comparison with the window before.
+    fn nothing_waits(&mut self, measure: &Measure, latency: f64, alone: Alone) -> bool {
+        let chance = |samples: usize| alone.noise(samples);
+        self.reference.nothing_waits(measure, latency, chance)
     }
 
     /// Nothing waits there.
@@ -392,6 +435,10 @@ impl Adaptive {
     fn teach(&mut self, now: Duration, latency: f64, samples: usize) {
         let taught = |alone: &mut Alone| alone.teach(latency, samples);
         let rose = self.no_load.as_mut().is_some_and(taught);
+        self.learnt(now, rose);
+    }
+
+    fn learnt(&mut self, now: Duration, rose: bool) {
         self.lesson = now;
         self.refresh = now + if rose { CONFIRM } else { REFRESH };
     }
@@ -403,6 +450,12 @@ impl Adaptive {
         alone: Alone,
         (cap, rate, dips): (f64, f64, u32),
     ) {
+        if self.is_losing(measure, alone) {
+            // What completes less because it fails proves nothing.
+            self.phase = Phase::Steady;
+            self.cut(now, measure, measure.latency);
+            return;
+        }
         let lower = self.cap() > self.bounds.min && dips < MOST_DIPS;
         match measure.latency {
             Some(latency) if measure.pressed && measure.rate < DIPPED * rate => {
@@ -453,10 +506,14 @@ impl Pacer for Adaptive {
             self.confirmed = None;
             self.phase = Phase::Steady;
             self.growth = 1;
-            self.goal = Some(self.cap);
-            self.cap = self.clamp(self.cap * CUT);
+            let good = self.good();
+            self.goal = Some(good);
+            self.cap = self.clamp(good * CUT);
+            // Should it break again before anything else was confirmed, half of that will do.
+            self.good = Some(self.cap);
             self.rate = self.rate.map(|rate| rate * CUT);
-            self.reference = Reference::default();
+            self.expect();
+            self.forget();
             self.window = Window::opening(now);
         } else {
             if inputs.in_flight == 0 {
@@ -492,6 +549,7 @@ impl Pacer for Adaptive {
 
     fn memory(&self) -> Memory {
         let cap = match self.phase {
+            _ if self.was_down => self.good(),
             Phase::Steady => self.cap,
             Phase::Dip { cap, .. } => cap,
         };
@@ -510,15 +568,16 @@ impl Pacer for Adaptive {
     fn resume(&mut self, now: Duration, memory: &Memory) {
         self.no_load = Alone::recalled(memory).or(self.no_load);
         self.proven = None;
-        self.rate = memory.rate.or(self.rate);
-        if let Some(cap) = memory.cap {
+        self.rate = sound(memory.rate).or(self.rate);
+        if let Some(cap) = sound(memory.cap) {
             self.cap = self.clamp(cap);
+            self.good = Some(self.cap);
             self.growth = 0;
             self.settled = true;
         }
         self.confirmed = memory.fresh.then_some(now);
         self.phase = Phase::Steady;
-        self.reference = Reference::default();
+        self.forget();
         self.refresh = now + REFRESH;
         self.lesson = now;
         self.window = Window::opening(now);
@@ -527,7 +586,7 @@ impl Pacer for Adaptive {
     fn restart(&mut self, now: Duration, memory: &Memory) {
         self.resume(now, memory);
         self.confirmed = None;
-        if let Some(cap) = memory.cap {
+        if let Some(cap) = sound(memory.cap) {
             self.cap = self.clamp(cap * CUT);
             self.goal = Some(cap);
             self.growth = GROWTH.len() - 1;

@@ -31,6 +31,8 @@ const LEAST_SPREAD: f64 = 0.15;
 const CHANCE: f64 = 2.0;
 /// The median moves no further than this in one lesson.
 const RANGE: (f64, f64) = (0.7, 1.5);
+/// No login takes less or more than this alone, in seconds; for what others say.
+const MEDIAN_RANGE: (f64, f64) = (0.001, 60.0);
 /// What it rests on counts as no more than so many samples.
 const MOST_KNOWN: f64 = 500.0;
 /// And what another pacer or an earlier day has learnt of the shape as so many.
@@ -67,11 +69,12 @@ impl Alone {
 
     /// What another pacer has learnt, if anything.
     pub(super) fn recalled(memory: &Memory) -> Option<Self> {
-        memory.no_load.map(|median| Self {
-            median,
+        let multiple = |of, range| within(sound(of).unwrap_or(0.0), range);
+        sound(memory.no_load).map(|median| Self {
+            median: within(median, MEDIAN_RANGE),
             known: HEARD,
-            tail: within(memory.tail.unwrap_or(0.0), TAIL_RANGE),
-            mean: within(memory.mean.unwrap_or(0.0), MEAN_RANGE),
+            tail: multiple(memory.tail, TAIL_RANGE),
+            mean: multiple(memory.mean, MEAN_RANGE),
             shaped: if memory.tail.is_some() { HEARD } else { 0.0 },
         })
     }
@@ -163,6 +166,16 @@ impl Alone {
     pub(super) fn teach(&mut self, median: f64, samples: usize) -> bool {
         let before = self.median;
         self.settle(median);
+        self.rose(before, samples)
+    }
+
+    /// The same with proof, so that it may be any number of times as long.
+    pub(super) fn prove(&mut self, median: f64, samples: usize) -> bool {
+        let before = std::mem::replace(&mut self.median, within(median, MEDIAN_RANGE));
+        self.rose(before, samples)
+    }
+
+    fn rose(&mut self, before: f64, samples: usize) -> bool {
         self.known = (samples as f64).clamp(MOST_KNOWN / 10.0, MOST_KNOWN);
         self.median > 1.15 * before
     }
@@ -191,6 +204,11 @@ impl Alone {
         self.mean += weight * (mean - self.mean);
         self.shaped = (self.shaped + more).min(MOST_KNOWN);
     }
+}
+
+/// A file or a ledger may say anything.
+pub(super) fn sound(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| value.is_finite() && *value > 0.0)
 }
 
 fn within(value: f64, (least, most): (f64, f64)) -> f64 {

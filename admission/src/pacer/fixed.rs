@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Inputs, Outputs, Pacer};
+use super::{Inputs, Memory, Outputs, Pacer};
 
 /// Latencies a fixed pacer remembers at most; a median of more costs more than it says.
 const MOST_KEPT: usize = 2_048;
@@ -26,6 +26,9 @@ pub struct Fixed {
     was_down: bool,
     /// The cap on its way up, after an outage.
     ramp: Option<f64>,
+    /// What an adaptive pacer has learnt, for the next one: an operator who sets a cap for a while does
+    /// not throw it away.
+    kept: Memory,
 }
 
 impl Fixed {
@@ -37,6 +40,16 @@ impl Fixed {
             recent: VecDeque::new(),
             was_down: false,
             ramp: None,
+            kept: Memory::default(),
+        }
+    }
+
+    fn keep(&mut self, memory: &Memory) {
+        if memory.no_load.is_some() {
+            self.kept = Memory {
+                fresh: false,
+                ..*memory
+            };
         }
     }
 }
@@ -110,6 +123,18 @@ impl Pacer for Fixed {
             overdue_after: median.map(|latency| latency.mul_f64(OVERDUE).max(OVERDUE_AT_LEAST)),
             settled: capacity.is_some() && self.ramp.is_none(),
         }
+    }
+
+    fn memory(&self) -> Memory {
+        self.kept
+    }
+
+    fn resume(&mut self, _now: Duration, memory: &Memory) {
+        self.keep(memory);
+    }
+
+    fn restart(&mut self, _now: Duration, memory: &Memory) {
+        self.keep(memory);
     }
 }
 

@@ -11,8 +11,12 @@ use super::DemoError;
 use super::machine::Machine;
 use crate::table::{Table, seconds};
 
-/// Scenarios, relative to where the program is run; those in the second folder were made after the pacer was tuned.
-const FOLDERS: [&str; 2] = ["benches/scenarios", "benches/scenarios/fresh"];
+/// Scenarios, relative to where the program is run; those in folders of their own were made after the pacer was tuned.
+const FOLDERS: [&str; 3] = [
+    "benches/scenarios",
+    "benches/scenarios/fresh",
+    "benches/scenarios/made_2026_11_26",
+];
 const OURS: &str = "Einlass";
 
 /// What came of every scenario.

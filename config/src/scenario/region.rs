@@ -1,5 +1,7 @@
 //! `[region.NAME]`: what is assumed of a region of the configuration, or a region of the scenario's own.
 
+use std::collections::HashMap;
+
 use crate::config::Config;
 use crate::report::Problem;
 use crate::section::Section;
@@ -35,13 +37,52 @@ pub(super) fn read_all(root: &mut Section<'_, '_>, config: Option<&Config>) -> V
             "begin one with [region.NAME] and its `schools`, or name a configuration with --config",
         ));
     }
+    let mut taken = Taken::of(config);
     sections
         .into_iter()
-        .map(|(name, section)| read(name, section, config))
+        .map(|(name, section)| read(name, section, config, &mut taken))
         .collect()
 }
 
-fn read(name: String, mut section: Section<'_, '_>, config: Option<&Config>) -> Region {
+/// The region of every school so far. A wave names its school and nothing else.
+#[derive(Debug, Default)]
+pub(super) struct Taken(HashMap<String, String>);
+
+impl Taken {
+    fn of(config: Option<&Config>) -> Self {
+        let mut taken = Self::default();
+        for pool in config.iter().flat_map(|config| config.pools()) {
+            for school in &pool.schools {
+                // The configuration has no host twice.
+                let name = school.host.as_str().to_owned();
+                taken.0.insert(name, pool.region.clone());
+            }
+        }
+        taken
+    }
+
+    /// A school of this region.
+    ///
+    /// # Errors
+    /// There is one of that name.
+    pub(super) fn add(&mut self, region: &str, name: &str) -> Result<(), Problem> {
+        match self.0.insert(name.to_owned(), region.to_owned()) {
+            None => Ok(()),
+            Some(other) if other == region => {
+                Err(Problem::new(format!("there are two schools `{name}`")))
+            }
+            Some(other) => Err(Problem::new(format!("there are two schools `{name}`"))
+                .help(format!("the other one is in the region `{other}`"))),
+        }
+    }
+}
+
+fn read(
+    name: String,
+    mut section: Section<'_, '_>,
+    config: Option<&Config>,
+    taken: &mut Taken,
+) -> Region {
     let names = || config.iter().flat_map(|c| &c.regions).map(|r| &*r.name);
     let configured = names().any(|known| known == name);
     let backends = backends::take(&mut section);
@@ -73,7 +114,7 @@ fn read(name: String, mut section: Section<'_, '_>, config: Option<&Config>) -> 
     }
     let mistakes = section.report().count();
     let place = schools::KEYS.iter().find_map(|key| section.place_of(key));
-    let made = schools::take(&name, &mut section);
+    let made = schools::take(&name, &mut section, taken);
     if let Some(place) = place
         && made.is_empty()
         && section.report().count() == mistakes

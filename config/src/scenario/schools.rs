@@ -4,6 +4,8 @@ use crate::report::Problem;
 use crate::section::Section;
 use crate::settings;
 
+use super::region::Taken;
+
 /// A school that a scenario makes up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct School {
@@ -17,23 +19,26 @@ pub struct School {
 pub(super) const KEYS: [&str; 2] = ["schools", "school"];
 
 /// All that a region makes up; what is wrong with them has been said.
-pub(super) fn take(region: &str, section: &mut Section<'_, '_>) -> Vec<School> {
+pub(super) fn take(region: &str, section: &mut Section<'_, '_>, taken: &mut Taken) -> Vec<School> {
     let mut schools = Vec::new();
     if section.has("schools") {
         let form = "a table such as { count = 500, pupils = [200, 1400] }";
         let made = section.take_section_like("schools", form);
+        let place = made.place().clone();
         schools.extend(make(region, made));
+        let twice = |school: &School| taken.add(region, &school.name).err();
+        // One is enough to be told of.
+        let twice: Vec<_> = schools.iter().filter_map(twice).collect();
+        if let Some(problem) = twice.into_iter().next() {
+            section.report().add(&place, problem);
+        }
     }
     for mut written in section.take_sections("school").unwrap_or_default() {
         if !written.has("name") {
             written.mistake(Problem::new("a school needs a `name`"));
         }
-        let taken = |name: &str| schools.iter().any(|school| school.name == name);
         let name = written.take_text("name", "a text", |name| {
-            if taken(name) {
-                return Err(Problem::new(format!("there are two schools `{name}`")));
-            }
-            Ok(name.to_owned())
+            taken.add(region, name).map(|()| name.to_owned())
         });
         let pupils = written.take(&settings::PUPILS);
         written.finish();

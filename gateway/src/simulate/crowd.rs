@@ -64,6 +64,16 @@ fn shares(drafts: &[Draft], wave: &Wave) -> Vec<(Place, einlass_simulator::Size)
     places.into_iter().map(&mut deal).collect()
 }
 
+/// Regions and schools that have a wave of their own and no pool that is played.
+pub(super) fn shut_out<'w>(drafts: &[Draft], waves: &'w [Wave]) -> Vec<&'w str> {
+    let none = |wave: &&Wave| {
+        let mut pools = drafts.iter().enumerate();
+        !pools.any(|(pool, draft)| place(draft, pool, wave).is_some())
+    };
+    let of = |wave: &'w Wave| wave.school.as_deref().or(wave.region.as_deref());
+    waves.iter().filter(none).filter_map(of).collect()
+}
+
 fn place(draft: &Draft, pool: usize, wave: &Wave) -> Option<Place> {
     if wave
         .region

@@ -131,7 +131,12 @@ fn made_up(region: &scenario::Region, scenario: &scenario::Scenario) -> Vec<Draf
 impl Draft {
     /// The bounds of the logins in flight.
     pub(super) fn bounds(&self) -> InFlight {
-        self.admission.in_flight.unwrap_or(BOUNDS)
+        let bounds = self.admission.in_flight.unwrap_or(BOUNDS);
+        InFlight {
+            // As a configuration has it.
+            min: if self.own { 1 } else { bounds.min },
+            ..bounds
+        }
     }
 
     /// How logins are let in, as the simulator wants it.

@@ -16,6 +16,11 @@ pub enum Error {
         "every region is closed, nobody would get in: open one, or set `mode` in the scenario's [admission]"
     )]
     AllClosed,
+    /// All waves are of regions and schools that are closed.
+    #[error(
+        "nobody comes: every wave is of a region or a school that is closed; open it, or set `mode` in the scenario's [admission]"
+    )]
+    NobodyComes,
     /// A report could not be written.
     #[error("cannot write `{}`: {source}; choose a folder that exists and may be written to", file.display())]
     Write {

@@ -27,7 +27,7 @@ pub struct Morning {
 /// Puts the morning together. Pools that are closed are left out, which is said.
 ///
 /// # Errors
-/// [`Error::AllClosed`] if nothing is left.
+/// [`Error::AllClosed`] if nothing is left, [`Error::NobodyComes`] if nobody comes to what is left.
 pub fn morning(config: Option<&Config>, scenario: &scenario::Scenario) -> Result<Morning, Error> {
     let (closed, drafts): (Vec<_>, Vec<_>) = draft::all(config, scenario)
         .into_iter()
@@ -37,6 +37,10 @@ pub fn morning(config: Option<&Config>, scenario: &scenario::Scenario) -> Result
     }
     let mut assumed = Assumed::default();
     let waves = crowd::waves(&drafts, &scenario.waves);
+    if waves.iter().all(Vec::is_empty) {
+        return Err(Error::NobodyComes);
+    }
+    let shut_out = crowd::shut_out(&drafts, &scenario.waves);
     let mut dealt = BTreeMap::new();
     let mut pools = Vec::with_capacity(drafts.len());
     for (draft, waves) in drafts.into_iter().zip(waves) {
@@ -63,6 +67,8 @@ pub fn morning(config: Option<&Config>, scenario: &scenario::Scenario) -> Result
         assumed.push(format!("not played, closed: {}", closed.join(", ")));
     }
     assumed.push(super::words::crowd(scenario));
+    let shut_out = shut_out.into_iter();
+    assumed.extend(shut_out.map(|who| format!("nobody comes of {who}: the pool is closed")));
     Ok(Morning {
         scenario: Scenario {
             name: scenario.name.clone(),

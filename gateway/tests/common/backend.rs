@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,8 +29,19 @@ impl Backend {
         Self::holding_below("", answer).await
     }
 
+    /// Takes as long for a request as `takes` says.
+    pub async fn taking(takes: fn(&str) -> Duration, answer: &'static [u8]) -> Self {
+        let backend = Self::bound("", takes, answer).await;
+        backend.open();
+        backend
+    }
+
     /// The same for paths that begin so; everything else is answered at once.
     pub async fn holding_below(path: &'static str, answer: &'static [u8]) -> Self {
+        Self::bound(path, |_| Duration::ZERO, answer).await
+    }
+
+    async fn bound(path: &'static str, takes: fn(&str) -> Duration, answer: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let backend = Self {
             address: listener.local_addr().unwrap(),
@@ -40,7 +52,7 @@ impl Backend {
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let serve = serve(stream, path, answer, Arc::clone(&seen), open.clone());
+                let serve = serve(stream, path, takes, answer, Arc::clone(&seen), open.clone());
                 tokio::spawn(serve);
             }
         });
@@ -70,6 +82,7 @@ impl Backend {
 async fn serve(
     mut stream: TcpStream,
     held: &'static str,
+    takes: fn(&str) -> Duration,
     answer: &'static [u8],
     seen: Arc<Mutex<Vec<String>>>,
     mut open: watch::Receiver<bool>,
@@ -99,6 +112,7 @@ async fn serve(
         if target.starts_with(held) && open.wait_for(|open| *open).await.is_err() {
             return;
         }
+        tokio::time::sleep(takes(&text)).await;
         if answer.is_empty() {
             // Silent until the other side gives up.
             while stream.read(&mut part).await.unwrap_or(0) > 0 {}

@@ -69,7 +69,7 @@ pub(crate) fn play_seeded(name: &str, seed: u64, pool: Pool, fleet: &Fleet) -> P
     let Outcome { mut pools, .. } = simulate(&scenario);
     let outcome = pools.remove(0);
     println!(
-        "{name:34} {}/{} in {:5.1} s, used {:.3} settled {:.3} least {:.3} after {:.1?}, slowdown {:.2} {:.2}, \
+        "{name:34} {}/{} in {:5.1} s, used {:.3} settled {:.3} least {:.3?} after {:.1?}, slowdown {:.2} {:.2}, \
          buffer {:.2} {:.2}, jain {:.4?}, covered {:.3} of {} sooner {:.3} later {:.3} width {:.2} ratio {:.2} up {:.4} silent {:.4}, errors {}",
         outcome.admitted,
         outcome.came,
@@ -106,15 +106,14 @@ pub(crate) fn play_seeded(name: &str, seed: u64, pool: Pool, fleet: &Fleet) -> P
     outcome
 }
 
-/// What is asked of every morning: the capacity is used, all of the time, nobody waits long at the
-/// backend, and nobody sees an error.
-pub(crate) fn holds(name: &str, outcome: &PoolOutcome) {
-    assert!(outcome.used >= 0.95, "{name}: {}", outcome.used);
-    assert!(outcome.used_least >= 0.9, "{name}: {}", outcome.used_least);
-    assert!(
-        outcome.slowdown.p99 <= 3.0,
-        "{name}: {:?}",
-        outcome.slowdown
-    );
-    assert_eq!(outcome.errors, 0, "{name}");
+/// Never under 90 % in any 10 s, of which there are some.
+pub(crate) fn never_idle(name: &str, outcome: &PoolOutcome) {
+    let least = outcome.used_least;
+    assert!(least.is_some_and(|least| least >= 0.9), "{name}: {least:?}");
+}
+
+/// Seconds that the pacer may take to settle once the capacity has become lower: ten logins' time and two
+/// windows.
+pub(crate) fn settling(hash: f64) -> f64 {
+    10.0 * hash + 2.0 * f64::max(2.0 * hash, 1.0)
 }

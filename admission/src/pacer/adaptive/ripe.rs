@@ -21,6 +21,8 @@ const CERTAIN: f64 = 3.0;
 const COHORTS: f64 = 3.0;
 /// A window that still has not enough is given up after so many times its length.
 const PATIENCE: f64 = 4.0;
+/// To see whether more in flight complete more, it takes so many samples.
+const LOOK_SAMPLES: usize = 3 * SAMPLES;
 
 impl Adaptive {
     /// Whether the window has enough in it to decide.
@@ -33,10 +35,14 @@ impl Adaptive {
             Phase::Steady => WINDOW.max(WINDOW_LATENCIES * alone),
         };
         let open = self.window.seconds();
-        let enough = self.window.is_losing() || (self.has_enough() && self.is_clear(growing));
+        // At the lowest cap there is nothing to be cut, but something to be found out.
+        let hurry = self.window.is_losing() && !self.looks.open && !self.is_lowest();
+        let enough = hurry || (self.has_enough() && self.is_clear(growing));
         if open >= shortest && enough && !self.has_just_begun(now) {
             return true;
         }
+        let latency = self.window.median().filter(|_| self.is_lowest());
+        let alone = alone.max(latency.unwrap_or(0.0));
         open >= PATIENCE * WINDOW.max(2.0 * WINDOW_LATENCIES * alone)
     }
 
@@ -44,6 +50,10 @@ impl Adaptive {
     /// eight logins take long, and half as many say the same where all take about as long.
     fn has_enough(&self) -> bool {
         let samples = self.window.samples();
+        let might_look = self.is_lowest() && self.cap() > 1 && self.window.is_losing();
+        if self.looks.open || might_look {
+            return samples >= LOOK_SAMPLES;
+        }
         if samples >= SAMPLES {
             return true;
         }
