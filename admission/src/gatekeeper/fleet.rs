@@ -591,29 +591,17 @@ impl<W> Gatekeeper<W> {
         Some(Exchange { keeps, ..call })
     }
 
-    /// The ledger has answered an exchange that was asked at `asked`.
-    pub fn exchanged(&mut self, now: Duration, asked: Duration, reply: Exchanged) -> Answer<W> {
+    /// What became of the tickets that were claimed: those that may go are in the buffer now, those
+    /// that may not are returned.
+    fn decided(&mut self, told: Told, reply: &Exchanged) -> Vec<W> {
         let mut refused = Vec::new();
         let Some(fleet) = &mut self.fleet else {
-            return Answer::of(self.grant());
+            return refused;
         };
-        let told = fleet.told.take().unwrap_or_default();
-        let decided = if !reply.recovering {
-            told.claims
-        } else if fleet.was_frozen {
-            // Nobody could ask whether a ticket had entered elsewhere, and nobody waits for the time
-            // that all have to say so.
-            for (id, _) in told.claims {
-                if let Some(claiming) = fleet.claims.remove(&id) {
-                    self.buffer.insert(id, claiming.waiter);
-                    fleet.must_keep = true;
-                }
-            }
-            Vec::new()
-        } else {
-            Vec::new()
-        };
-        for (id, key) in decided {
+        if reply.recovering && !fleet.was_frozen {
+            return refused;
+        }
+        for (id, key) in told.claims {
             if reply.undecided.contains(&key) {
                 // Asked again with the next exchange, until the other gateway has said.
                 continue;
@@ -633,10 +621,26 @@ impl<W> Gatekeeper<W> {
                     used.give_back(epoch, self.room.tooth(school, turn));
                 }
                 refused.push(claiming.waiter.waiter);
-            } else {
-                self.buffer.insert(id, claiming.waiter);
+                continue;
             }
+            // While the ledger was away nobody could ask whether a ticket had entered elsewhere, and
+            // nobody waits for the time that all have to say so now that it is back.
+            fleet.must_keep |= reply.recovering;
+            self.buffer.insert(id, claiming.waiter);
         }
+        refused
+    }
+
+    /// The ledger has answered an exchange that was asked at `asked`.
+    pub fn exchanged(&mut self, now: Duration, asked: Duration, reply: Exchanged) -> Answer<W> {
+        let Some(fleet) = &mut self.fleet else {
+            return Answer::of(self.grant());
+        };
+        let told = fleet.told.take().unwrap_or_default();
+        let refused = self.decided(told, &reply);
+        let Some(fleet) = &mut self.fleet else {
+            return Answer::of(self.grant());
+        };
         let lost = fleet.seen.epoch != reply.seen.epoch;
         let first = !std::mem::replace(&mut fleet.answered, true);
         fleet.alone_since = Some(now);
