@@ -82,7 +82,7 @@ fn slowest(backend: &Backend) -> f64 {
 fn changes_often(backend: &Backend) -> bool {
     let changes: Vec<_> = backend.cores.changes().collect();
     let mut pairs = changes.windows(2);
-    pairs.any(|pair| (pair[1] - pair[0]).as_secs() <= 20)
+    pairs.any(|pair| pair[1].saturating_sub(pair[0]).as_secs() <= 20)
 }
 
 /// How many times as large the capacity was before it fell furthest; 1 if it never did.
