@@ -345,24 +345,8 @@ async fn what_redis_forgets_the_gateways_know() {
     let report = rush_through(SHARED, &mut fleet, async |fleet| {
         fleet.redis.cli(&["SAVE"]);
         fleet.redis.snapshot(true);
-        let forgetful: [(&str, fn(&mut RedisServer)); 4] = [
-            ("FLUSHALL", |redis| drop(redis.cli(&["FLUSHALL"]))),
-            ("FUNCTION FLUSH", |redis| {
-                drop(redis.cli(&["FUNCTION", "FLUSH"]))
-            }),
-            ("restarted empty", |redis| {
-                redis.kill();
-                redis.remove_data();
-                redis.restart();
-            }),
-            ("restarted from an older snapshot", |redis| {
-                redis.kill();
-                redis.snapshot(false);
-                redis.restart();
-            }),
-        ];
         let mut events = Vec::new();
-        for (what, breaks) in forgetful {
+        for (what, breaks) in FORGETFUL {
             let mut event = Event::of(what, fleet, async |fleet| {
                 breaks(&mut fleet.redis);
                 // Until the gateways can have noticed.
@@ -381,6 +365,26 @@ async fn what_redis_forgets_the_gateways_know() {
     let wrong = complaints(&report, ALONE);
     assert!(wrong.is_empty(), "{wrong:?}");
 }
+
+/// What happens to Redis's data, by name.
+type Loss = (&'static str, fn(&mut RedisServer));
+
+const FORGETFUL: [Loss; 4] = [
+    ("FLUSHALL", |redis| drop(redis.cli(&["FLUSHALL"]))),
+    ("FUNCTION FLUSH", |redis| {
+        drop(redis.cli(&["FUNCTION", "FLUSH"]));
+    }),
+    ("restarted empty", |redis| {
+        redis.kill();
+        redis.remove_data();
+        redis.restart();
+    }),
+    ("restarted from an older snapshot", |redis| {
+        redis.kill();
+        redis.snapshot(false);
+        redis.restart();
+    }),
+];
 
 /// Longer than gateways take to notice that Redis has lost something.
 const NOTICED: Duration = Duration::from_millis(700);
