@@ -292,15 +292,15 @@ const EXCHANGES: Duration = Duration::from_millis(300);
 
 /// By how much somebody may come later than another, and be let in while that one is told to wait:
 /// not at all while the gateways hear of one another, even through a ledger that forgets. Those that
-/// do not are behind the others for as long as it lasts, and a poll longer.
+/// do not are behind the others for as long as it lasts, and a poll longer. A new process may have to
+/// listen for five seconds before it knows where the line begins.
 fn latest(faults: &[(Duration, Fault)]) -> Duration {
     let apart = |(_, fault): &(Duration, Fault)| match fault {
         Fault::Wiped | Fault::Back(_) => Duration::ZERO,
-        Fault::Down(time)
-        | Fault::Cut(_, time)
-        | Fault::Deaf(_, time)
-        | Fault::Paused(_, time)
-        | Fault::Killed(_, time) => *time + Duration::from_secs(1),
+        Fault::Down(time) | Fault::Cut(_, time) | Fault::Deaf(_, time) | Fault::Paused(_, time) => {
+            *time + Duration::from_secs(1)
+        }
+        Fault::Killed(_, time) => *time + Duration::from_secs(1 + 5),
     };
     EXCHANGES + faults.iter().map(apart).sum::<Duration>()
 }

@@ -22,6 +22,8 @@ use einlass_admission::{Memory, RoomKey, SchoolKey, Serving, Turn};
 use server::RedisServer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
 
 fn address(port: u16) -> Address {
     Address {
@@ -503,6 +505,48 @@ async fn a_user_with_the_rights_of_the_handbook_works_in_a_cluster_and_behind_se
         login: None,
     };
     everything(&open(watched)).await.unwrap();
+}
+
+/// A server that takes connections and closes them: when each came.
+async fn closing() -> (u16, mpsc::UnboundedReceiver<Instant>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (came, attempts) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            drop(stream);
+            if came.send(Instant::now()).is_err() {
+                return;
+            }
+        }
+    });
+    (port, attempts)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_of_no_use_is_tried_less_and_less_often_and_holds_up_nobody() {
+    let (port, mut attempts) = closing().await;
+    let ledger = open(settings(port));
+    let mut times = Vec::new();
+    while times.len() < 7 {
+        let attempt = timeout(Duration::from_secs(30), attempts.recv()).await;
+        times.push(attempt.expect("it goes on trying").unwrap());
+    }
+    // Pauses of 50, 100, 200, 400, 800 and 800 ms, each from half of it to all.
+    let took = times[6].duration_since(times[0]);
+    assert!(took >= Duration::from_millis(1_175), "{took:?}");
+    assert!(matches!(ledger.status(), Status::Down(_)));
+    // Meanwhile every call fails without one of its own.
+    let room = ledger.room(RoomKey(1));
+    for _ in 0..1_000 {
+        let failed = room.exchange(&wants(1, 5, Seen::default())).await;
+        failed.expect_err("nobody answers");
+    }
+    let mut more = 0;
+    while attempts.try_recv().is_ok() {
+        more += 1;
+    }
+    assert!(more <= 10, "{more} attempts");
 }
 
 /// Answers as an older server does: `HELLO` if it knows that, `INFO` with this version.
