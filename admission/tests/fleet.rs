@@ -105,6 +105,9 @@ fn troubles() -> Vec<Trouble> {
         trouble("paused small", Fault::Paused(1, s(5)), 5),
         trouble("killed", Fault::Killed(0, s(5)), 5),
         trouble("killed small", Fault::Killed(2, s(5)), 5),
+        // With the time it takes to go, and the one in which its successor comes.
+        trouble("left", Fault::Left(0, s(2)), 7),
+        trouble("left small", Fault::Left(2, s(2)), 7),
     ]
 }
 
@@ -200,7 +203,8 @@ fn fault(gateways: usize) -> impl Strategy<Value = Fault> {
         (0..gateways, time.clone()).prop_map(|(g, t)| Fault::Cut(g, t)),
         (0..gateways, time.clone()).prop_map(|(g, t)| Fault::Deaf(g, t)),
         (0..gateways, time).prop_map(|(g, t)| Fault::Paused(g, t)),
-        (0..gateways, gone).prop_map(|(g, t)| Fault::Killed(g, t)),
+        (0..gateways, gone.clone()).prop_map(|(g, t)| Fault::Killed(g, t)),
+        (0..gateways, gone).prop_map(|(g, t)| Fault::Left(g, t)),
     ]
 }
 
@@ -282,6 +286,12 @@ fn most_in_flight(cap: u32, others: u32, faults: &[(Duration, Fault)]) -> u32 {
         Fault::Down(..) => others,
         Fault::Paused(_, time) if down_around(*at + *time) => cap,
         Fault::Killed(_, time) if down_around(*at + *time) => 1,
+        // It may have taken until then to go.
+        Fault::Left(_, time)
+            if (0..4).any(|s| down_around(*at + *time + Duration::from_secs(s))) =>
+        {
+            1
+        }
         _ => 0,
     };
     cap + faults.iter().map(more).sum::<u32>()
@@ -300,7 +310,7 @@ fn latest(faults: &[(Duration, Fault)]) -> Duration {
         Fault::Down(time) | Fault::Cut(_, time) | Fault::Deaf(_, time) | Fault::Paused(_, time) => {
             *time + Duration::from_secs(1)
         }
-        Fault::Killed(_, time) => *time + Duration::from_secs(1 + 5),
+        Fault::Killed(_, time) | Fault::Left(_, time) => *time + Duration::from_secs(1 + 5),
     };
     EXCHANGES + faults.iter().map(apart).sum::<Duration>()
 }

@@ -15,8 +15,8 @@ use einlass_admission::ledger::redis::{
     Address, LedgerError, Login, RedisLedger, RedisRoom, Server, Status, StoreSettings, Trouble,
 };
 use einlass_admission::ledger::{
-    Caller, Events, Exchange, Exchanged, Join, MemberId, Merge, Notice, PACER_LEASE, Publish,
-    Registers, Report, Seen, TicketKey,
+    Caller, Events, Exchange, Exchanged, Join, Leave, MemberId, Merge, Notice, PACER_LEASE,
+    Publish, Registers, Report, Seen, TicketKey,
 };
 use einlass_admission::{Memory, RoomKey, SchoolKey, Serving, Turn};
 use server::RedisServer;
@@ -119,6 +119,7 @@ impl Pair {
                 refused: 0,
                 pages: small(self.draw(2)),
                 typed: small(self.draw(2)),
+                left: small(self.draw(2)),
             },
             learnt,
             released: self.tickets(),
@@ -145,7 +146,7 @@ impl Pair {
 
     async fn any(&mut self) {
         let who = usize::try_from(self.draw(3)).unwrap();
-        match self.draw(5) {
+        match self.draw(6) {
             0 => {
                 let call = Join {
                     caller: self.caller(who),
@@ -188,6 +189,19 @@ impl Pair {
                 };
                 let redis = self.redis.merge(&call).await.unwrap();
                 assert_eq!(redis, self.memory.merge(self.now, &call));
+            }
+            3 if self.draw(3) == 0 => {
+                let call = Leave {
+                    member: MemberId(who as u64),
+                    events: Events {
+                        left: 1,
+                        ..Events::default()
+                    },
+                    sent: self.tickets(),
+                    released: self.tickets(),
+                };
+                self.redis.leave(&call).await.unwrap();
+                self.memory.leave(&call);
             }
             _ => {
                 self.exchange(who).await;
@@ -355,6 +369,73 @@ async fn a_pacer_that_was_stopped_can_publish_nothing() {
     assert_eq!(seen.conduct, None, "the first is the pacer no more");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_good_bye_leaves_slots_at_once_and_its_tickets_used() {
+    let server = RedisServer::start(&[]);
+    let ledger = connected(&server).await;
+    let room = ledger.room(RoomKey(3));
+    let ticket = |tooth| TicketKey {
+        epoch: 5,
+        school: SchoolKey(1),
+        tooth,
+    };
+    let first = room.exchange(&wants(1, 5, Seen::default())).await.unwrap();
+    let second = room.exchange(&wants(2, 6, Seen::default())).await.unwrap();
+    let fence = first.conduct.expect("the first is the pacer").fence;
+    // Nothing is decided in the first second.
+    let mut last = second;
+    while last.recovering {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        room.exchange(&wants(1, 7, first.seen)).await.unwrap();
+        last = room.exchange(&wants(2, 8, last.seen)).await.unwrap();
+    }
+    let claims = Exchange {
+        claims: vec![ticket(1), ticket(2)],
+        ..wants(1, 9, first.seen)
+    };
+    assert_eq!(room.exchange(&claims).await.unwrap().refused, []);
+    let publish = publication(1, first.seen.epoch, fence, 1, 4);
+    assert!(room.publish(&publish).await.unwrap());
+    assert_eq!(
+        room.exchange(&wants(1, 10, first.seen))
+            .await
+            .unwrap()
+            .share,
+        4
+    );
+    let leave = Leave {
+        member: MemberId(1),
+        events: Events {
+            left: 1,
+            ..Events::default()
+        },
+        sent: vec![ticket(1)],
+        released: vec![ticket(2)],
+    };
+    room.leave(&leave).await.unwrap();
+    let claims = Exchange {
+        claims: vec![ticket(1), ticket(2)],
+        ..wants(2, 11, last.seen)
+    };
+    let after = room.exchange(&claims).await.unwrap();
+    assert_eq!(after.refused, [ticket(1)]);
+    let conduct = after.conduct.expect("nobody else is left to be the pacer");
+    assert_eq!(conduct.members.len(), 1);
+    assert_eq!(conduct.events.iter().map(|e| e.left).sum::<u32>(), 1);
+    let all = Publish {
+        shares: vec![(MemberId(2), 4)],
+        ..publication(2, after.seen.epoch, conduct.fence, 1, 4)
+    };
+    assert!(room.publish(&all).await.unwrap());
+    assert_eq!(
+        room.exchange(&wants(2, 12, after.seen))
+            .await
+            .unwrap()
+            .share,
+        4
+    );
+}
+
 /// The rights that the handbook gives a user of Einlass's own.
 const RIGHTS: [&str; 7] = [
     "~einlass:*",
@@ -427,7 +508,13 @@ async fn everything(ledger: &RedisLedger) -> Result<(), LedgerError> {
         assert!(room.publish(&publish).await?);
     }
     room.exchange(&Exchange { caller, ..call }).await?;
-    Ok(())
+    let leave = Leave {
+        member: caller.member,
+        events: Events::default(),
+        sent: vec![ticket],
+        released: Vec::new(),
+    };
+    room.leave(&leave).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,10 +12,18 @@ use crate::room::LiveRoom;
 /// The shortest time between two calls for turns: who joins meanwhile goes in one call.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// Exchanges whenever the room rings and it is time to.
+/// Exchanges whenever the room rings and it is time to, until this gateway has taken its leave.
 pub(crate) async fn exchange(room: Arc<LiveRoom>, ledger: RedisRoom) {
     loop {
         room.rung().await;
+        if room.is_leaving() {
+            if let Some(call) = room.last_word()
+                && let Err(error) = ledger.leave(&call).await
+            {
+                tracing::warn!(room = room.name(), %error, "The other gateways get its slots when its lease has run out");
+            }
+            return;
+        }
         let Some((asked, call)) = room.exchange() else {
             continue;
         };

@@ -40,7 +40,7 @@ impl BackgroundService for Keeper {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut count: u64 = 0;
         // A Redis client lives on the runtime that made it.
-        let ledger = self.store.clone().and_then(|settings| {
+        let shared = self.store.clone().and_then(|settings| {
             store::open(&self.site, settings)
                 .inspect_err(|error| tracing::error!(%error, "Rooms are not shared"))
                 .ok()
@@ -69,8 +69,8 @@ impl BackgroundService for Keeper {
                 for pool in &self.site.pools {
                     pool.flights.expire();
                 }
-                if let Some(ledger) = &ledger {
-                    store::tell(&mut told, ledger.status());
+                if let Some(shared) = &shared {
+                    store::tell(&mut told, shared.ledger.status());
                 }
             }
             if count.is_multiple_of(EXPIRE) {
@@ -79,6 +79,9 @@ impl BackgroundService for Keeper {
                     pool.room.expire(wall);
                 }
             }
+        }
+        if let Some(shared) = shared {
+            shared.leave(&self.site).await;
         }
         self.scribe.finish().await;
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use einlass_admission::ledger::{Exchange, Exchanged, Join, Joined, Merge, Publish};
+use einlass_admission::ledger::{Exchange, Exchanged, Join, Joined, Leave, Merge, Publish};
 use einlass_admission::{
     Door, Entry, Gatekeeper, Grant, Help, Mode, Pass, Refusal, RoomKey, SchoolIndex, Scores,
     Serving, Straight, Ticket, Turn, Unix, Verdict, View, WaiterId, overflow::Host,
@@ -61,6 +61,8 @@ pub(crate) struct LiveRoom {
     down: AtomicBool,
     /// Other gateways may have this room too.
     in_fleet: bool,
+    /// This gateway is to take its leave of them.
+    leaving: AtomicBool,
     bell: Notify,
     joiners: Mutex<Vec<Joiner>>,
     joiner_came: Notify,
@@ -76,6 +78,7 @@ impl LiveRoom {
             learning: AtomicBool::new(gatekeeper.is_learning()),
             in_fleet: gatekeeper.mode().0 != Mode::Embedded,
             down: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             bell: Notify::new(),
             joiners: Mutex::default(),
             joiner_came: Notify::new(),
@@ -429,6 +432,21 @@ impl LiveRoom {
     /// Returns when there may be something to tell the ledger.
     pub(crate) async fn rung(&self) {
         self.bell.notified().await;
+    }
+
+    /// This gateway stops: the ledger is to be told a last word, and nothing afterwards.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.bell.notify_one();
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    /// The last word to the ledger, if there is anything to be said.
+    pub(crate) fn last_word(&self) -> Option<Leave> {
+        self.lock().last_word()
     }
 
     /// What to tell the ledger now, if anything, and when that is.

@@ -8,12 +8,38 @@ use einlass_admission::ledger::redis::{
 };
 use einlass_config::{RedisAddress, Secret, Store, Topology};
 
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
 use crate::courier;
 use crate::random;
 use crate::site::Site;
 
 /// How long a start waits for a ledger that it may not do without.
 const REACH: Duration = Duration::from_secs(5);
+
+/// How long all rooms together may take for their last words.
+const GOOD_BYE: Duration = Duration::from_secs(1);
+
+/// The ledger, and who carries words to it.
+pub(crate) struct Shared {
+    pub(crate) ledger: RedisLedger,
+    exchanges: JoinSet<()>,
+}
+
+impl Shared {
+    /// Tells the other gateways that this one stops. What is said here must be the last.
+    pub(crate) async fn leave(self, site: &Site) {
+        for pool in &site.pools {
+            pool.room.leave();
+        }
+        if timeout(GOOD_BYE, self.exchanges.join_all()).await.is_err() {
+            tracing::warn!(
+                "Redis does not answer: the other gateways get the slots when the lease has run out"
+            );
+        }
+    }
+}
 
 /// What the ledger needs to know of the configuration.
 pub(crate) fn settings(store: &Store) -> StoreSettings {
@@ -65,16 +91,17 @@ pub(crate) fn reach(settings: StoreSettings) -> Result<(), LedgerError> {
 }
 
 /// Connects, and sets the couriers of all rooms to work on the runtime it is called on.
-pub(crate) fn open(site: &Arc<Site>, settings: StoreSettings) -> Result<RedisLedger, LedgerError> {
+pub(crate) fn open(site: &Arc<Site>, settings: StoreSettings) -> Result<Shared, LedgerError> {
     let lifetimes = site.pools.iter().map(|pool| pool.limits.ticket_lifetime);
     let lifetime = lifetimes.max().unwrap_or_default();
     let ledger = RedisLedger::open(settings, lifetime, seed())?;
+    let mut exchanges = JoinSet::new();
     for pool in &site.pools {
         let room = ledger.room(pool.room.key);
-        tokio::spawn(courier::exchange(Arc::clone(&pool.room), room.clone()));
+        exchanges.spawn(courier::exchange(Arc::clone(&pool.room), room.clone()));
         tokio::spawn(courier::join(Arc::clone(&pool.room), room));
     }
-    Ok(ledger)
+    Ok(Shared { ledger, exchanges })
 }
 
 /// Says once what changed.

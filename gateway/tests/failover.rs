@@ -15,9 +15,9 @@ use redis_server::RedisServer;
 const SMALL: &str = "small.example";
 const LARGE: &str = "large.example";
 /// Many, so that one slot more or less hardly shows.
-const CAP: usize = 20;
+const CAP: usize = 40;
 /// What a login takes, of a worker for every slot: one that stands empty is a login that is not done.
-const COST: Duration = Duration::from_millis(900);
+const COST: Duration = Duration::from_millis(800);
 
 /// Three gateways with this `[store]`, a crowd that moves between them, and `failover` in the middle
 /// of the rush: it returns when Redis is healthy again.
@@ -41,19 +41,19 @@ async fn rush_through(name: &str, store: &str, failover: impl AsyncFnOnce()) {
         // that is a little behind waits a little longer.
         joins_apart: Duration::from_secs(1),
         schools: vec![School::new(SMALL, 100), School::new(LARGE, 1_000)],
-        pupils: 800,
+        pupils: 1_450,
         arrive_over: Duration::from_secs(2),
         platforms: vec![platform.control().unwrap()],
         ..Plan::default()
     };
     let crowd = Crowd::watch(gateways[2].desk, Instant::now());
     let rush = tokio::spawn(run(plan));
-    assert!(crowd.reaches(400.0).await, "{name}: no crowd");
+    assert!(crowd.reaches(800.0).await, "{name}: no crowd");
     tokio::time::sleep(BEFORE).await;
     let from = crowd.elapsed();
     failover().await;
     // What is over in no time is judged by what follows, too.
-    let to = crowd.elapsed().max(from + Duration::from_secs(3));
+    let to = crowd.elapsed().max(from + Duration::from_secs(4));
     let healthy = Instant::now();
     for gateway in &gateways {
         gateway.until_mode("shared").await;

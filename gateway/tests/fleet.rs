@@ -22,10 +22,10 @@ use redis_server::RedisServer;
 const SMALL: &str = "small.example";
 const LARGE: &str = "large.example";
 /// Many, so that one slot more or less hardly shows.
-const CAP: usize = 20;
-/// What a login takes. The platform has a worker for every slot: a slot that stands empty is a login
-/// that is not done. Less than a lease, so that a share is not somebody else's before its logins end.
-const COST: Duration = Duration::from_millis(900);
+const CAP: usize = 40;
+/// What a login takes on average. The platform has a worker for every slot: a slot that stands empty is a
+/// login that is not done.
+const COST: Duration = Duration::from_millis(800);
 
 /// 85, 10 and 5 of a hundred requests come to the first, second and third gateway.
 const WEIGHTS: [usize; 3] = [17, 2, 1];
@@ -244,12 +244,12 @@ async fn rush_through(
 ) -> Report {
     let plan = Plan {
         joins_apart: asked.later,
-        ..fleet.plan(800)
+        ..fleet.plan(1_450)
     };
     let desk = fleet.gateways.last().unwrap().desk;
     let crowd = Crowd::watch(desk, Instant::now());
     let rush = tokio::spawn(run(plan));
-    assert!(crowd.reaches(400.0).await, "no crowd");
+    assert!(crowd.reaches(800.0).await, "no crowd");
     tokio::time::sleep(BEFORE).await;
     let begun = crowd.elapsed();
     let events = trouble(fleet).await;
@@ -272,7 +272,7 @@ async fn rush_through(
 async fn shared_by(gateways: usize) -> (f64, Waits) {
     let fleet = Fleet::start(gateways).await;
     let crowd = Crowd::watch(fleet.gateways[0].desk, Instant::now());
-    let report = run(fleet.plan(500)).await.unwrap();
+    let report = run(fleet.plan(900)).await.unwrap();
     let wrong = complaints(&report, CAP);
     assert!(wrong.is_empty(), "{wrong:?}\n{report:#?}");
     let used = crowd.mean_in_flight(&report, Duration::ZERO, crowd.elapsed());
@@ -410,7 +410,8 @@ async fn a_gateway_that_is_killed_leaves_its_share_to_the_others() {
     assert_eq!(report.lost_place, 0);
     assert_eq!(report.shown_place_grew, 0);
     assert_eq!(report.order_inversions, 0);
-    assert!(report.max_in_flight().unwrap() <= CAP);
+    // What it was doing is worked on for nobody, for as long as its lease runs at most a moment longer.
+    assert!(report.max_in_flight().unwrap() <= CAP + 2);
     // Only logins that died with it can have been begun again, and typed again.
     let received = report.platforms[0].totals.received;
     let most = report.started + CAP as u64;

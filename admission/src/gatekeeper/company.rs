@@ -52,6 +52,8 @@ pub(super) struct Sight {
     pub(super) members: usize,
     /// How many were known when the pacer, perhaps another one, published last.
     pub(super) before: usize,
+    /// How many of them have said good-bye since: nobody comes to them any more.
+    pub(super) left: usize,
     /// Pupils whom slots and buffers have room for; `None` if not all have said yet what they have.
     pub(super) missing: Option<u64>,
 }
@@ -91,9 +93,12 @@ impl Company {
     )]
     pub(super) fn bound(&mut self, now: Duration, sight: Sight, pace: f64, pupils: u64) -> u64 {
         let Sight {
-            members, before, ..
+            members,
+            before,
+            left,
+            ..
         } = sight;
-        let most = self.known.max(before);
+        let most = self.known.max(before).saturating_sub(left);
         self.count(now, members, before);
         if members < most && self.vanished.is_none() {
             self.vanished = Some(Vanished {
@@ -141,6 +146,7 @@ mod tests {
         let sight = Sight {
             members,
             before: company.known(),
+            left: 0,
             missing,
         };
         company.bound(Duration::from_millis(millis), sight, PACE, 1_000)
@@ -199,11 +205,29 @@ mod tests {
     }
 
     #[test]
+    fn whoever_says_good_bye_is_not_missed() {
+        let (mut company, mut now) = (Company::default(), 0);
+        steps(&mut company, &mut now, 100, 3);
+        let sight = Sight {
+            members: 2,
+            before: 3,
+            left: 1,
+            missing: Some(MISSING),
+        };
+        let at = Duration::from_millis(now);
+        assert_eq!(company.bound(at, sight, PACE, 1_000), 1_000);
+        assert_eq!(company.known(), 2);
+        now += 50;
+        assert_eq!(steps(&mut company, &mut now, 20, 2), [1_000; 20]);
+    }
+
+    #[test]
     fn a_new_pacer_knows_how_many_there_were() {
         let mut company = Company::default();
         let sight = Sight {
             members: 2,
             before: 3,
+            left: 0,
             missing: None,
         };
         let now = Duration::from_secs(1);

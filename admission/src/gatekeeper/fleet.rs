@@ -16,8 +16,8 @@ use crate::conductor::{Scene, part};
 use crate::flow::TARGET_SHARED;
 use crate::forecast::Word;
 use crate::ledger::{
-    Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, MemberId, Merge, Notice,
-    Publish, Report, Seen, TicketKey,
+    Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, Leave, MemberId, Merge,
+    Notice, Publish, Report, Seen, TicketKey,
 };
 use crate::pacer::{Memory, Verdict};
 use crate::room::SchoolIndex;
@@ -155,6 +155,8 @@ pub(super) struct Fleet<W> {
     /// So have the tickets in the buffer.
     must_keep: bool,
     merging: bool,
+    /// It has said good-bye.
+    has_left: bool,
     /// What an earlier run left, until it is known whether the ledger knows better.
     restored: Option<RoomState>,
     /// What the pacer remembers of the others.
@@ -195,6 +197,7 @@ impl<W> Fleet<W> {
             must_merge: false,
             must_keep: false,
             merging: false,
+            has_left: false,
             restored: None,
             company: Company::default(),
             buffered: 0,
@@ -529,7 +532,7 @@ impl<W> Gatekeeper<W> {
         let idle = self.waiting == 0 && report.want() == 0;
         let free = self.buffer.free();
         let fleet = self.fleet.as_mut()?;
-        if fleet.told.is_some() {
+        if fleet.told.is_some() || fleet.has_left {
             return None;
         }
         let since = fleet.asked.map(|asked| now.saturating_sub(asked));
@@ -757,6 +760,7 @@ impl<W> Gatekeeper<W> {
                     fleet.events.refused += told.events.refused;
                     fleet.events.pages += told.events.pages;
                     fleet.events.typed += told.events.typed;
+                    fleet.events.left += told.events.left;
                 }
             }
         }
@@ -765,6 +769,29 @@ impl<W> Gatekeeper<W> {
             refused: Vec::new(),
             shut: Vec::new(),
         }
+    }
+
+    /// The last word to the ledger: its slots are the others' at once, and what became of its tickets
+    /// is known. `None` if there is nothing to be said: alone, cut off, while an exchange is under way,
+    /// or with logins in flight whose slots are not free yet. Nothing else is told afterwards.
+    pub fn last_word(&mut self) -> Option<Leave> {
+        let in_flight = self.buffer.in_flight();
+        let fleet = self.fleet.as_mut()?;
+        let silent = fleet.mode == Mode::Frozen || !fleet.answered || fleet.has_left;
+        if silent || fleet.told.is_some() || in_flight > 0 {
+            return None;
+        }
+        fleet.has_left = true;
+        self.buffer.set_cap(0);
+        Some(Leave {
+            member: fleet.member,
+            events: Events {
+                left: 1,
+                ..std::mem::take(&mut fleet.events)
+            },
+            sent: std::mem::take(&mut fleet.sent),
+            released: std::mem::take(&mut fleet.released),
+        })
     }
 
     /// Whether a publication was accepted. If not, somebody else is the pacer, and nothing happened.
@@ -866,7 +893,9 @@ impl<W> Gatekeeper<W> {
         conduct: Conduct,
         complete: bool,
     ) -> Option<Publish> {
+        let mut left = 0;
         for events in conduct.events {
+            left += events.left as usize;
             for micros in events.latencies {
                 let latency = Duration::from_micros(micros.into());
                 self.conductor.ended(now, Verdict::Hashed(latency));
@@ -918,6 +947,7 @@ impl<W> Gatekeeper<W> {
             let sight = Sight {
                 members: conduct.members.len(),
                 before: fleet.notice.members as usize,
+                left,
                 missing: complete.then(|| full.saturating_sub(at_work)),
             };
             let pupils = fleet.company.bound(now, sight, pace, pupils);

@@ -102,6 +102,9 @@ pub struct Events {
     /// Turns that came and entered the buffer.
     #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
     pub arrived: Vec<Turn>,
+    /// Gateways that have said good-bye, and are not to be missed.
+    #[serde(rename = "q", default, skip_serializing_if = "is_zero")]
+    pub left: u32,
 }
 
 impl Events {
@@ -110,6 +113,7 @@ impl Events {
         self.latencies.is_empty()
             && self.arrived.is_empty()
             && (self.losses, self.refused, self.pages, self.typed) == (0, 0, 0, 0)
+            && self.left == 0
     }
 }
 
@@ -253,6 +257,19 @@ pub struct Publish {
     pub notice: Notice,
     /// The slots each gateway should have.
     pub shares: Vec<(MemberId, u32)>,
+}
+
+/// A gateway's last word: it has nothing in flight any more, and its slots are the others' at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leave {
+    /// Who.
+    pub member: MemberId,
+    /// What happened since its last exchange.
+    pub events: Events,
+    /// Tickets whose login is done with.
+    pub sent: Vec<TicketKey>,
+    /// Tickets for which nothing was sent: they may come again.
+    pub released: Vec<TicketKey>,
 }
 
 /// What a gateway knows, for a ledger that does not know it any more.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::{
-    Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, MOST_EVENTS, MemberId,
-    Merge, Notice, PACER_LEASE, Publish, Report, Seen, TicketKey,
+    Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, Leave, MOST_EVENTS,
+    MemberId, Merge, Notice, PACER_LEASE, Publish, Report, Seen, TicketKey,
 };
 use crate::turn::{SchoolKey, Serving};
 
@@ -112,12 +112,7 @@ impl Registers {
         );
         self.learn(&call.learnt);
         let (refused, undecided) = self.tickets(me, call, recovering);
-        if !call.events.is_empty() {
-            self.events.push_back(call.events.clone());
-            while self.events.len() > MOST_EVENTS {
-                self.events.pop_front();
-            }
-        }
+        self.note(&call.events);
         let known = if call.caller.seen.epoch == self.epoch {
             call.caller.seen.version
         } else {
@@ -180,6 +175,15 @@ impl Registers {
         true
     }
 
+    /// Takes leave of a gateway: its slots are free, and nobody waits for its lease to run out.
+    pub fn leave(&mut self, call: &Leave) {
+        self.done_with(call.member, &call.released, &call.sent);
+        self.forget(call.member);
+        self.targets.remove(&call.member);
+        self.pacer = self.pacer.filter(|(id, _)| *id != call.member);
+        self.note(&call.events);
+    }
+
     /// Takes over what a gateway knows. True if nothing was lost meanwhile.
     pub fn merge(&mut self, now: u64, call: &Merge) -> bool {
         self.wake(now, &call.caller);
@@ -221,16 +225,8 @@ impl Registers {
         call: &Exchange,
         recovering: bool,
     ) -> (Vec<TicketKey>, Vec<TicketKey>) {
+        self.done_with(me, &call.released, &call.sent);
         let mine = self.claims.entry(me).or_default();
-        for ticket in &call.released {
-            if mine.remove(ticket) {
-                self.used.remove(ticket);
-            }
-        }
-        for ticket in &call.sent {
-            mine.remove(ticket);
-            self.used.insert(*ticket);
-        }
         for ticket in &call.keeps {
             if self.used.insert(*ticket) {
                 mine.insert(*ticket);
@@ -255,6 +251,36 @@ impl Registers {
         (refused, undecided)
     }
 
+    fn done_with(&mut self, me: MemberId, released: &[TicketKey], sent: &[TicketKey]) {
+        let mine = self.claims.entry(me).or_default();
+        for ticket in released {
+            if mine.remove(ticket) {
+                self.used.remove(ticket);
+            }
+        }
+        for ticket in sent {
+            mine.remove(ticket);
+            self.used.insert(*ticket);
+        }
+    }
+
+    fn note(&mut self, events: &Events) {
+        if !events.is_empty() {
+            self.events.push_back(events.clone());
+            while self.events.len() > MOST_EVENTS {
+                self.events.pop_front();
+            }
+        }
+    }
+
+    /// Its tickets that nothing was sent for may come again elsewhere.
+    fn forget(&mut self, id: MemberId) {
+        self.members.remove(&id);
+        for ticket in self.claims.remove(&id).unwrap_or_default() {
+            self.used.remove(&ticket);
+        }
+    }
+
     /// Removes gateways that did not come back. What was in their buffers may come again elsewhere.
     fn bury(&mut self, now: u64) {
         for row in self.members.values_mut() {
@@ -268,10 +294,7 @@ impl Registers {
             .map(|(id, _)| *id)
             .collect();
         for id in dead {
-            self.members.remove(&id);
-            for ticket in self.claims.remove(&id).unwrap_or_default() {
-                self.used.remove(&ticket);
-            }
+            self.forget(id);
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 use einlass_admission::ledger::{
-    Exchange, Exchanged, Join, Joined, LEASE, MemberId, Merge, Publish, Registers,
+    Exchange, Exchanged, Join, Joined, LEASE, Leave, MemberId, Merge, Publish, Registers,
 };
 use einlass_admission::{
     Entry, Fixed, Gatekeeper, Membership, Mode, Room, SchoolIndex, SchoolKey, Settings, Straight,
@@ -19,6 +19,8 @@ const NOTICED: Duration = Duration::from_secs(1);
 /// How long a gateway keeps what it has to tell at most: until the next tick after the next exchange.
 const UNTOLD: Duration = Duration::from_millis(250);
 const TIMEOUT: Duration = Duration::from_millis(250);
+/// How long a gateway that is stopped may take to finish what it has begun.
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +39,8 @@ pub enum Fault {
     Paused(usize, Duration),
     /// One gateway is killed; a new one comes in its place so much later.
     Killed(usize, Duration),
+    /// One gateway is stopped as it should be; a new one comes in its place so much later.
+    Left(usize, Duration),
 }
 
 /// A morning to play.
@@ -146,12 +150,14 @@ enum Kind {
     Publish,
     Merge,
     Join,
+    Leave,
 }
 
 enum Reply {
     Exchanged(Duration, Box<Exchanged>),
     Published(Box<Publish>, bool),
     Merged(bool),
+    Farewell,
     Joined(Joined),
 }
 
@@ -160,6 +166,8 @@ struct Gateway {
     /// Which process this is, counted.
     run: u32,
     alive: bool,
+    /// It takes nobody in any more, and has to be gone by then.
+    leaves_by: Option<Duration>,
     paused_since: Duration,
     paused_until: Duration,
     /// When it was stopped for longer than its lease.
@@ -214,6 +222,8 @@ pub struct Play {
     latest_in: Vec<Duration>,
     faults_over: Duration,
     runs: u32,
+    /// Processes that were stopped and whose last word nobody has heard.
+    unsaid: Vec<u32>,
 }
 
 impl Play {
@@ -239,6 +249,7 @@ impl Play {
             latest_in: vec![Duration::ZERO; plan.schools.len()],
             faults_over: Duration::ZERO,
             runs: 0,
+            unsaid: Vec::new(),
             plan,
         };
         for g in 0..play.plan.gateways {
@@ -273,6 +284,7 @@ impl Play {
                 | Fault::Deaf(_, d)
                 | Fault::Paused(_, d)
                 | Fault::Killed(_, d) => d,
+                Fault::Left(_, d) => d + DRAIN,
                 Fault::Wiped | Fault::Back(_) => Duration::ZERO,
             };
             play.faults_over = play.faults_over.max(at + lasts);
@@ -305,6 +317,7 @@ impl Play {
                 }),
             run: self.runs,
             alive: true,
+            leaves_by: None,
             paused_since: Duration::ZERO,
             paused_until: Duration::ZERO,
             silent_since: Vec::new(),
@@ -342,7 +355,8 @@ impl Play {
             let gateway = &self.gateways[g];
             let silent = self.now.saturating_sub(gateway.paused_since);
             let paused = self.now < gateway.paused_until;
-            if gateway.alive && !(paused && silent > NOTICED) {
+            let takes = gateway.alive && gateway.leaves_by.is_none();
+            if takes && !(paused && silent > NOTICED) {
                 return Some(g);
             }
         }
@@ -464,7 +478,7 @@ impl Play {
                         self.wake(g, grant.go, grant.refused);
                     }
                     Kind::Merge => self.gateways[g].keeper.merged(false),
-                    Kind::Publish | Kind::Join => {}
+                    Kind::Publish | Kind::Join | Kind::Leave => {}
                 }
             }
             Event::JoinReply(g, run, call) => {
@@ -477,6 +491,10 @@ impl Play {
                 }
             }
             Event::Revive(g) => {
+                if self.gateways[g].alive {
+                    self.unsaid.push(self.gateways[g].run);
+                    self.kill(g);
+                }
                 self.gateways[g] = self.process();
                 let run = self.gateways[g].run;
                 self.at(now, Event::Tick(g, run));
@@ -501,7 +519,12 @@ impl Play {
             }
             Fault::Cut(g, time) => self.gateways[g].cut_until = now + time,
             Fault::Deaf(g, time) => self.gateways[g].deaf_until = now + time,
-            Fault::Killed(g, _) | Fault::Paused(g, _) if !self.gateways[g].alive => {}
+            Fault::Killed(g, _) | Fault::Paused(g, _) | Fault::Left(g, _)
+                if !self.gateways[g].alive || self.gateways[g].leaves_by.is_some() => {}
+            Fault::Left(g, time) => {
+                self.gateways[g].leaves_by = Some(now + DRAIN);
+                self.at(now + DRAIN + time, Event::Revive(g));
+            }
             Fault::Paused(g, time) => {
                 self.gateways[g].paused_since = now;
                 self.gateways[g].paused_until = now + time;
@@ -513,42 +536,48 @@ impl Play {
                 self.at(now + time, Event::Tick(g, run));
             }
             Fault::Killed(g, time) => {
-                self.gateways[g].alive = false;
-                self.gateways[g].paused_until = Duration::ZERO;
-                // The backend has finished what it was given all the same.
-                for event in std::mem::take(&mut self.gateways[g].missed) {
-                    if matches!(event, Event::Done(..)) {
-                        self.act(event);
-                    }
-                }
+                self.kill(g);
                 self.at(now + time, Event::Revive(g));
-                // Whoever was at it, or hears no answer to the own login, comes again somewhere.
-                let run = self.gateways[g].run;
-                let lost: Vec<usize> = self
-                    .pupils
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, p)| !p.done)
-                    .filter(|(_, p)| match p.begun {
-                        0 => p.at == g && p.asked > 0,
-                        _ => p.performer == Some(run),
-                    })
-                    .map(|(i, _)| i)
-                    .collect();
-                for pupil in lost {
-                    self.pupils[pupil].asked = 0;
-                    self.pupils[pupil].begun = 0;
-                    self.pupils[pupil].performer = None;
-                    let again = now + Duration::from_millis(500);
-                    let known = self.pupils[pupil].turn.is_some();
-                    let event = if known {
-                        Event::Poll(pupil)
-                    } else {
-                        Event::Come(pupil)
-                    };
-                    self.at(again, event);
-                }
             }
+        }
+    }
+
+    /// The process is gone, whatever it was doing.
+    fn kill(&mut self, g: usize) {
+        let now = self.now;
+        self.gateways[g].alive = false;
+        self.gateways[g].paused_until = Duration::ZERO;
+        // The backend has finished what it was given all the same.
+        for event in std::mem::take(&mut self.gateways[g].missed) {
+            if matches!(event, Event::Done(..)) {
+                self.act(event);
+            }
+        }
+        // Whoever was at it, or hears no answer to the own login, comes again somewhere.
+        let run = self.gateways[g].run;
+        let lost: Vec<usize> = self
+            .pupils
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| !p.done)
+            .filter(|(_, p)| match p.begun {
+                0 => p.at == g && p.asked > 0,
+                _ => p.performer == Some(run),
+            })
+            .map(|(i, _)| i)
+            .collect();
+        for pupil in lost {
+            self.pupils[pupil].asked = 0;
+            self.pupils[pupil].begun = 0;
+            self.pupils[pupil].performer = None;
+            let again = now + Duration::from_millis(500);
+            let known = self.pupils[pupil].turn.is_some();
+            let event = if known {
+                Event::Poll(pupil)
+            } else {
+                Event::Come(pupil)
+            };
+            self.at(again, event);
         }
     }
 
@@ -612,11 +641,41 @@ impl Play {
         self.wake(g, grant.go, grant.refused);
         self.exchange(g);
         self.join(g);
+        self.leave(g);
         self.at(now + TICK, Event::Tick(g, run));
         if g == 0 {
             self.history.push((now, self.registers.clone()));
         }
         self.look();
+    }
+
+    /// Says good-bye as soon as nothing is left to do, and is gone.
+    fn leave(&mut self, g: usize) {
+        let now = self.now;
+        let gateway = &mut self.gateways[g];
+        let Some(by) = gateway.leaves_by.filter(|_| gateway.alive) else {
+            return;
+        };
+        let idle = gateway.keeper.in_flight().0 == 0
+            && gateway.waiters.is_empty()
+            && gateway.joins.is_empty()
+            && gateway.joining.is_none();
+        let word = if idle { gateway.keeper.last_word() } else { None };
+        if word.is_none() && now < by {
+            return;
+        }
+        match word {
+            Some(word) if self.reaches(g) => self.send_leave(g, &word),
+            _ => self.unsaid.push(self.gateways[g].run),
+        }
+        self.kill(g);
+    }
+
+    fn send_leave(&mut self, g: usize, word: &Leave) {
+        self.call(g, Kind::Leave, |registers, _| {
+            registers.leave(word);
+            Reply::Farewell
+        });
     }
 
     fn look(&mut self) {
@@ -665,6 +724,7 @@ impl Play {
                 keeper.published(now, &publish, accepted);
             }
             Reply::Merged(accepted) => self.gateways[g].keeper.merged(accepted),
+            Reply::Farewell => {}
             Reply::Joined(_) => unreachable!(),
         }
     }
@@ -850,6 +910,9 @@ impl Play {
         let mut alive = self.gateways.iter().filter(|g| g.alive);
         if let Some(gateway) = alive.find(|g| Some(g.run) == performer) {
             return gateway.silent_since.iter().any(|at| *at >= since);
+        }
+        if performer.is_some_and(|run| self.unsaid.contains(&run)) {
+            return true;
         }
         let until_told = self.plan.login.mul_f64(1.2) + UNTOLD + self.plan.round_trip;
         // Whoever is stopped tells nothing meanwhile.

@@ -60,6 +60,9 @@ pub struct PlatformOptions {
     /// At least so long a worker is busy with one: plays machines of their own, of different speed, on one machine
     /// that could not hash so much. By default as long as the hash takes.
     pub least: Duration,
+    /// By which part of `least` logins differ from one another, at most: drawn evenly from both sides. Users with
+    /// one and the same length would log in in waves.
+    pub spread: f64,
     /// Logins that may wait for a worker before further ones get `503`. By default 30 s worth of work.
     pub queue_limit: Option<usize>,
     /// Requests of any kind served at once, further ones wait: the application server's own workers. By default unbounded.
@@ -77,6 +80,7 @@ impl Default for PlatformOptions {
             workers: 1,
             cost: HashCost::QUICK,
             least: Duration::ZERO,
+            spread: 0.0,
             queue_limit: None,
             places: None,
             csrf_lifetime: Duration::from_hours(2),
@@ -155,6 +159,7 @@ impl Platform {
                 Entry::new(options.cost, PASSWORD)?,
                 options.workers,
                 options.least,
+                options.spread,
             ),
             sessions: Sessions::default(),
             streams: Streams::default(),

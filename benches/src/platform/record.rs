@@ -97,6 +97,10 @@ pub struct Snapshot {
     /// alone hides how long the slots stood empty in between.
     #[serde(default)]
     pub in_flight_micros_series: Vec<u64>,
+    /// Time spent by all workers together with logins in each [`BUCKET_MILLIS`], in microseconds: what the backend
+    /// does, without what only stands in its queue.
+    #[serde(default)]
+    pub worked_micros_series: Vec<u64>,
     /// Right passwords answered in each [`BUCKET_MILLIS`].
     pub logged_in_series: Vec<u32>,
     /// Only when asked for with `?logins=1`; the latest ones.
@@ -115,8 +119,12 @@ impl Snapshot {
         self.in_flight_series.drain(..skip);
         self.logged_in_series.drain(..skip);
         // A record written before there was this series has none.
-        let times = &mut self.in_flight_micros_series;
-        times.drain(..skip.min(times.len()));
+        for times in [
+            &mut self.in_flight_micros_series,
+            &mut self.worked_micros_series,
+        ] {
+            times.drain(..skip.min(times.len()));
+        }
         self.series_from_micros += skip as u64 * BUCKET_MICROS;
         self.max_in_flight = self
             .in_flight_series
@@ -138,10 +146,12 @@ impl Snapshot {
 
     /// How many were in flight on average over some entries of the series; 0 if there are none.
     pub fn mean_in_flight(&self, entries: Range<usize>) -> f64 {
-        let end = entries.end.min(self.in_flight_micros_series.len());
-        let times = &self.in_flight_micros_series[entries.start.min(end)..end];
-        let width = times.len() as u64 * BUCKET_MICROS;
-        times.iter().sum::<u64>() as f64 / width.max(1) as f64
+        mean(&self.in_flight_micros_series, entries)
+    }
+
+    /// How many workers were busy on average over some entries of the series; 0 if there are none.
+    pub fn mean_at_work(&self, entries: Range<usize>) -> f64 {
+        mean(&self.worked_micros_series, entries)
     }
 
     /// Right passwords in each whole second of the series.
@@ -151,6 +161,13 @@ impl Snapshot {
             .map(|second| second.iter().sum())
             .collect()
     }
+}
+
+fn mean(times: &[u64], entries: Range<usize>) -> f64 {
+    let end = entries.end.min(times.len());
+    let times = &times[entries.start.min(end)..end];
+    let width = times.len() as u64 * BUCKET_MICROS;
+    times.iter().sum::<u64>() as f64 / width.max(1) as f64
 }
 
 /// The shared book that requests write into.
@@ -165,12 +182,15 @@ struct Book {
 #[derive(Default)]
 struct Pages {
     in_flight: usize,
+    /// Of them those that a worker has taken.
+    at_work: usize,
     max_in_flight: usize,
     totals: Totals,
     logins: VecDeque<LoginRecord>,
     first_bucket: u64,
     in_flight_series: VecDeque<u32>,
     in_flight_micros_series: VecDeque<u64>,
+    worked_micros_series: VecDeque<u64>,
     /// Up to when the time in flight is in its series.
     accounted: u64,
     logged_in_series: VecDeque<u32>,
@@ -247,6 +267,7 @@ impl Record {
             series_from_micros: pages.first_bucket * BUCKET_MICROS,
             in_flight_series: pages.in_flight_series.iter().copied().collect(),
             in_flight_micros_series: pages.in_flight_micros_series.iter().copied().collect(),
+            worked_micros_series: pages.worked_micros_series.iter().copied().collect(),
             logged_in_series: pages.logged_in_series.iter().copied().collect(),
             logins: if logins {
                 pages.logins.iter().cloned().collect()
@@ -269,18 +290,23 @@ impl Pages {
             if let Some(last) = self.in_flight_micros_series.back_mut() {
                 *last += passed * self.in_flight as u64;
             }
+            if let Some(last) = self.worked_micros_series.back_mut() {
+                *last += passed * self.at_work as u64;
+            }
             if next > now_micros / BUCKET_MICROS {
                 return;
             }
             if self.in_flight_series.len() == SERIES_KEPT {
                 self.in_flight_series.pop_front();
                 self.in_flight_micros_series.pop_front();
+                self.worked_micros_series.pop_front();
                 self.logged_in_series.pop_front();
                 self.first_bucket += 1;
             }
             self.in_flight_series
                 .push_back(u32::try_from(self.in_flight).unwrap_or(u32::MAX));
             self.in_flight_micros_series.push_back(0);
+            self.worked_micros_series.push_back(0);
             self.logged_in_series.push_back(0);
         }
     }
@@ -303,7 +329,10 @@ impl Login {
     /// A worker has taken it.
     pub(super) fn began(&self) {
         let now = self.record.now_micros();
-        if let Some(login) = self.record.0.pages.lock().login(self.sequence) {
+        let mut pages = self.record.0.pages.lock();
+        pages.advance(now);
+        pages.at_work += 1;
+        if let Some(login) = pages.login(self.sequence) {
             login.began = Some(now);
         }
     }
@@ -313,6 +342,7 @@ impl Login {
         let now = self.record.now_micros();
         let mut pages = self.record.0.pages.lock();
         pages.advance(now);
+        pages.at_work -= 1;
         if right {
             pages.totals.logged_in += 1;
             if let Some(last) = pages.logged_in_series.back_mut() {
@@ -366,7 +396,9 @@ mod tests {
         let mut second = record.arrived("a.example", None);
         assert_eq!(record.in_flight(), 2);
         second.began();
+        assert_eq!(record.0.pages.lock().at_work, 1);
         second.ended(true, false);
+        assert_eq!(record.0.pages.lock().at_work, 0);
         drop(second);
         first.refused(Outcome::Overloaded);
         let seen = record.snapshot(true);
@@ -380,6 +412,7 @@ mod tests {
     fn time_in_flight_is_counted_to_the_microsecond() {
         let mut pages = Pages {
             in_flight: 2,
+            at_work: 1,
             ..Pages::default()
         };
         pages.advance(150_000);
@@ -388,6 +421,7 @@ mod tests {
         pages.note_in_flight();
         pages.advance(151_000);
         pages.in_flight = 0;
+        pages.at_work = 0;
         pages.advance(350_000);
         assert_eq!(pages.in_flight_series, [2, 12, 0, 0]);
         assert_eq!(pages.in_flight_micros_series, [200_000, 112_000, 0, 0]);
@@ -395,6 +429,7 @@ mod tests {
         *record.0.pages.lock() = pages;
         let seen = record.snapshot(false);
         assert!((seen.mean_in_flight(0..2) - 1.56).abs() < 1e-9);
+        assert!((seen.mean_at_work(0..2) - 0.755).abs() < 1e-9);
         assert!(seen.mean_in_flight(9..12).abs() < 1e-9);
     }
 

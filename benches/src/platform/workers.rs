@@ -25,8 +25,10 @@ pub(super) struct Workers(Arc<Shared>);
 
 struct Shared {
     entry: Entry,
-    /// At least so long a worker is busy with a login.
+    /// At least so long a worker is busy with a login, on average.
     least: Duration,
+    /// By which part of that one differs from another, at most.
+    spread: f64,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -39,10 +41,11 @@ struct State {
 }
 
 impl Workers {
-    pub(super) fn new(entry: Entry, wanted: usize, least: Duration) -> Self {
+    pub(super) fn new(entry: Entry, wanted: usize, least: Duration, spread: f64) -> Self {
         let shared = Arc::new(Shared {
             entry,
             least,
+            spread: spread.clamp(0.0, 1.0),
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -94,7 +97,10 @@ impl Shared {
             job.login.began();
             let begun = Instant::now();
             let right = self.entry.verify(&job.password);
-            let rest = self.least.saturating_sub(begun.elapsed());
+            let least = self
+                .least
+                .mul_f64(1.0 + self.spread * (2.0 * fastrand::f64() - 1.0));
+            let rest = least.saturating_sub(begun.elapsed());
             if !rest.is_zero() {
                 thread::sleep(rest);
             }

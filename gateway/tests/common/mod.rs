@@ -345,20 +345,21 @@ fn faketime() -> PathBuf {
 
 /// A platform with quick but real hashes and as many workers as given.
 pub async fn platform(backends: usize, workers: usize, cost: HashCost) -> Platform {
-    start_platform(backends, workers, cost, Duration::ZERO).await
+    start_platform(backends, workers, cost, (Duration::ZERO, 0.0)).await
 }
 
-/// One whose worker is busy for so long with each login, a quick hash and then the wait for a database:
-/// how many it completes does not depend on what else this machine does.
+/// One whose worker is busy for about so long with each login, a quick hash and then the wait for a
+/// database: how many it completes does not depend on what else this machine does. They differ by up to
+/// a quarter, so that those who begin together do not end together.
 pub async fn timed_platform(backends: usize, workers: usize, least: Duration) -> Platform {
-    start_platform(backends, workers, HashCost::QUICK, least).await
+    start_platform(backends, workers, HashCost::QUICK, (least, 0.25)).await
 }
 
 async fn start_platform(
     backends: usize,
     workers: usize,
     cost: HashCost,
-    least: Duration,
+    (least, spread): (Duration, f64),
 ) -> Platform {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     Platform::start(PlatformOptions {
@@ -367,6 +368,7 @@ async fn start_platform(
         workers,
         cost,
         least,
+        spread,
         ..PlatformOptions::default()
     })
     .await

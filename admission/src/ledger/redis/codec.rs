@@ -4,8 +4,8 @@ use redis::{Cmd, Value};
 
 use super::LedgerError;
 use crate::ledger::{
-    Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, MOST_EVENTS, MemberId,
-    Merge, Notice, PACER_LEASE, Publish, Report, Seen, TicketKey,
+    Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, Leave, MOST_EVENTS,
+    MemberId, Merge, Notice, PACER_LEASE, Publish, Report, Seen, TicketKey,
 };
 use crate::turn::{SchoolKey, Serving};
 
@@ -14,12 +14,6 @@ const PAGE: u64 = 1_024;
 const BLOCK: u64 = 64;
 
 pub(super) fn exchange(cmd: &mut Cmd, call: &Exchange, lifetime: u64) {
-    let events = if call.events.is_empty() {
-        String::new()
-    } else {
-        // Two lists of numbers: nothing that serde could refuse.
-        serde_json::to_string(&call.events).unwrap_or_default()
-    };
     cmd.arg(member(call.caller.member));
     caller(cmd, &call.caller);
     cmd.arg(watermark(call.serving))
@@ -27,18 +21,40 @@ pub(super) fn exchange(cmd: &mut Cmd, call: &Exchange, lifetime: u64) {
         .arg(call.report.in_flight)
         .arg(call.report.buffered)
         .arg(u8::from(call.report.down))
-        .arg(events)
+        .arg(happened(&call.events))
         .arg(lifetime)
         .arg(u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX))
         .arg(u64::try_from(PACER_LEASE.as_millis()).unwrap_or(u64::MAX))
         .arg(MOST_EVENTS);
     teeth(cmd, &call.learnt);
     for tickets in [&call.released, &call.sent, &call.keeps, &call.claims] {
-        cmd.arg(tickets.len());
-        for ticket in tickets {
-            cmd.arg(page(ticket.epoch, ticket.school, ticket.tooth / PAGE))
-                .arg(ticket.tooth % PAGE);
-        }
+        self::tickets(cmd, tickets);
+    }
+}
+
+pub(super) fn leave(cmd: &mut Cmd, call: &Leave, lifetime: u64) {
+    cmd.arg(member(call.member))
+        .arg(happened(&call.events))
+        .arg(lifetime)
+        .arg(MOST_EVENTS);
+    for tickets in [&call.released, &call.sent] {
+        self::tickets(cmd, tickets);
+    }
+}
+
+fn happened(events: &Events) -> String {
+    if events.is_empty() {
+        return String::new();
+    }
+    // Lists of numbers: nothing that serde could refuse.
+    serde_json::to_string(events).unwrap_or_default()
+}
+
+fn tickets(cmd: &mut Cmd, tickets: &[TicketKey]) {
+    cmd.arg(tickets.len());
+    for ticket in tickets {
+        cmd.arg(page(ticket.epoch, ticket.school, ticket.tooth / PAGE))
+            .arg(ticket.tooth % PAGE);
     }
 }
 

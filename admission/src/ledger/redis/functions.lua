@@ -1,4 +1,4 @@
-#!lua name=einlass_1
+#!lua name=einlass_2
 
 -- The ledger's registers and sums. What is decided with them is decided elsewhere; here is only
 -- what has to happen at once, for several gateways. It does what `Registers` does, call by call.
@@ -100,6 +100,30 @@ local function is_claimed(p, gateways, ticket)
   return false
 end
 
+-- Tickets that a gateway gives back, and those whose login is done with.
+local function done_with(p, claims, args, at, lifetime)
+  local first, count
+  first, count, at = list(args, at, 2)
+  for i = first, first + 2 * count - 1, 2 do -- released
+    if redis.call('SREM', claims, args[i] .. ' ' .. args[i + 1]) == 1 then
+      redis.call('SETBIT', p .. ':u:' .. args[i], args[i + 1], 0)
+    end
+  end
+  first, count, at = list(args, at, 2)
+  for i = first, first + 2 * count - 1, 2 do -- sent
+    redis.call('SREM', claims, args[i] .. ' ' .. args[i + 1])
+    enter(p, args[i], args[i + 1], lifetime)
+  end
+  return at
+end
+
+local function note(p, events, most_events)
+  if events ~= '' then
+    redis.call('RPUSH', p .. ':e', events)
+    redis.call('LTRIM', p .. ':e', -most_events, -1)
+  end
+end
+
 local function exchange(keys, args)
   local p, now = room(keys[1]), clock()
   local me, nonce = args[1], tonumber(args[2])
@@ -159,18 +183,8 @@ local function exchange(keys, args)
   local at
   at, version = learn(p, args, 15, version)
   local claims = p .. ':c:' .. me
+  at = done_with(p, claims, args, at, lifetime)
   local first, count
-  first, count, at = list(args, at, 2)
-  for i = first, first + 2 * count - 1, 2 do -- released
-    if redis.call('SREM', claims, args[i] .. ' ' .. args[i + 1]) == 1 then
-      redis.call('SETBIT', p .. ':u:' .. args[i], args[i + 1], 0)
-    end
-  end
-  first, count, at = list(args, at, 2)
-  for i = first, first + 2 * count - 1, 2 do -- sent
-    redis.call('SREM', claims, args[i] .. ' ' .. args[i + 1])
-    enter(p, args[i], args[i + 1], lifetime)
-  end
   first, count, at = list(args, at, 2)
   for i = first, first + 2 * count - 1, 2 do -- kept
     if enter(p, args[i], args[i + 1], lifetime) then
@@ -192,10 +206,7 @@ local function exchange(keys, args)
   end
   redis.call('EXPIRE', claims, lifetime)
 
-  if events ~= '' then
-    redis.call('RPUSH', p .. ':e', events)
-    redis.call('LTRIM', p .. ':e', -most_events, -1)
-  end
+  note(p, events, most_events)
 
   local known = epoch == seen_epoch and seen_version or 0
   local last = {}
@@ -268,6 +279,19 @@ local function publish(keys, args)
   return 1
 end
 
+local function leave(keys, args)
+  local p, me = room(keys[1]), args[1]
+  done_with(p, p .. ':c:' .. me, args, 5, tonumber(args[3]))
+  forget(p, me)
+  redis.call('HDEL', p .. ':m', me)
+  redis.call('HDEL', p .. ':t', me)
+  if redis.call('HGET', p .. ':r', 'pacer') == me then
+    redis.call('HDEL', p .. ':r', 'pacer', 'until')
+  end
+  note(p, args[2], tonumber(args[4]))
+  return 1
+end
+
 local function merge(keys, args)
   local p = room(keys[1])
   local seen_epoch = tonumber(args[2])
@@ -291,7 +315,8 @@ local function merge(keys, args)
   return 1
 end
 
-redis.register_function('einlass_1_exchange', exchange)
-redis.register_function('einlass_1_join', join)
-redis.register_function('einlass_1_publish', publish)
-redis.register_function('einlass_1_merge', merge)
+redis.register_function('einlass_2_exchange', exchange)
+redis.register_function('einlass_2_join', join)
+redis.register_function('einlass_2_publish', publish)
+redis.register_function('einlass_2_leave', leave)
+redis.register_function('einlass_2_merge', merge)

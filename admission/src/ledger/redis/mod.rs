@@ -1,7 +1,7 @@
 //! The ledger in Redis: the same registers, shared by gateways that come and go.
 //!
 //! A room's keys begin alike and share a hash tag, so that a cluster keeps them together. Each of
-//! the four calls is one Redis Function, so each happens at once. Nothing here is retried, but for
+//! the five calls is one Redis Function, so each happens at once. Nothing here is retried, but for
 //! what a cluster's client sends again after a redirect or a broken connection: what was not
 //! answered in time is told again, with what has happened since, by the next call. Two joins for one
 //! leave turns to nobody, two exchanges change nothing more than one but for what they measured.
@@ -19,7 +19,7 @@ pub use connection::{Address, Login, Server, Status, StoreSettings};
 pub use error::{LedgerError, Trouble};
 
 use self::connection::Connection;
-use super::{Exchange, Exchanged, Join, Joined, MemberId, Merge, Publish};
+use super::{Exchange, Exchanged, Join, Joined, Leave, MemberId, Merge, Publish};
 
 /// What a room's keys end in; the Functions know the room by the first.
 const KEYS: [&str; 6] = [REGISTERS, ":m", ":t", ":l", ":v", ":e"];
@@ -80,30 +80,37 @@ impl RedisLedger {
 impl RedisRoom {
     /// See [`super::Registers::exchange`].
     pub async fn exchange(&self, call: &Exchange) -> Result<Exchanged, LedgerError> {
-        let mut cmd = self.function("einlass_1_exchange", call.caller.member);
+        let mut cmd = self.function("einlass_2_exchange", call.caller.member);
         codec::exchange(&mut cmd, call, self.ledger.lifetime);
         codec::exchanged(&self.ledger.connection.call(cmd).await?, call)
     }
 
     /// See [`super::Registers::join`].
     pub async fn join(&self, call: &Join) -> Result<Joined, LedgerError> {
-        let mut cmd = self.function("einlass_1_join", call.caller.member);
+        let mut cmd = self.function("einlass_2_join", call.caller.member);
         codec::join(&mut cmd, call);
         codec::joined(&self.ledger.connection.call(cmd).await?, call)
     }
 
     /// See [`super::Registers::publish`].
     pub async fn publish(&self, call: &Publish) -> Result<bool, LedgerError> {
-        let mut cmd = self.function("einlass_1_publish", call.member);
+        let mut cmd = self.function("einlass_2_publish", call.member);
         codec::publish(&mut cmd, call);
         codec::accepted(&self.ledger.connection.call(cmd).await?)
     }
 
     /// See [`super::Registers::merge`].
     pub async fn merge(&self, call: &Merge) -> Result<bool, LedgerError> {
-        let mut cmd = self.function("einlass_1_merge", call.caller.member);
+        let mut cmd = self.function("einlass_2_merge", call.caller.member);
         codec::merge(&mut cmd, call, self.ledger.lifetime);
         codec::accepted(&self.ledger.connection.call(cmd).await?)
+    }
+
+    /// See [`super::Registers::leave`].
+    pub async fn leave(&self, call: &Leave) -> Result<(), LedgerError> {
+        let mut cmd = self.function("einlass_2_leave", call.member);
+        codec::leave(&mut cmd, call, self.ledger.lifetime);
+        self.ledger.connection.call(cmd).await.map(drop)
     }
 
     /// A call with all the keys it may touch, but those of the used tickets, which it finds by
