@@ -19,8 +19,7 @@ use einlass_admission::ledger::{
     Publish, Registers, Report, Seen, TicketKey,
 };
 use einlass_admission::{Memory, RoomKey, SchoolKey, Serving, Turn};
-use server::RedisServer;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use server::{RedisServer, Secured, older};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -636,39 +635,6 @@ async fn a_server_that_is_of_no_use_is_tried_less_and_less_often_and_holds_up_no
     assert!(more <= 10, "{more} attempts");
 }
 
-/// Answers as an older server does: `HELLO` if it knows that, `INFO` with this version.
-async fn older(version: &'static str, knows_hello: bool) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut buffer = [0; 4_096];
-                while let Ok(length @ 1..) = stream.read(&mut buffer).await {
-                    let asked = String::from_utf8_lossy(&buffer[..length]).to_uppercase();
-                    let info = format!("# Server\r\nredis_version:{version}\r\n");
-                    // Several commands may come at once, each an array.
-                    for command in asked.split('*').skip(1) {
-                        let answer = match command.split("\r\n").nth(2).unwrap_or_default() {
-                            "HELLO" if knows_hello => {
-                                "%2\r\n+server\r\n+redis\r\n+proto\r\n:3\r\n".to_owned()
-                            }
-                            "HELLO" => "-ERR unknown command `HELLO`\r\n".to_owned(),
-                            "INFO" => format!("${}\r\n{info}\r\n", info.len()),
-                            "FUNCTION" | "FCALL" => "-ERR unknown command\r\n".to_owned(),
-                            _ => "+OK\r\n".to_owned(),
-                        };
-                        if stream.write_all(answer.as_bytes()).await.is_err() {
-                            return;
-                        }
-                    }
-                }
-            });
-        }
-    });
-    port
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_named_with_the_setting() {
     // Only the first of a process can.
@@ -776,38 +742,26 @@ async fn what_is_wrong_is_named_with_the_setting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_is_reached_by_tls_if_its_certificate_is_trusted() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let dir = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-    std::fs::write(&cert, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let tls_port = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .unwrap()
-        .port();
-    let _server = RedisServer::start(&[
-        "--tls-port",
-        &tls_port.to_string(),
-        "--tls-cert-file",
-        cert.to_str().unwrap(),
-        "--tls-key-file",
-        key.to_str().unwrap(),
-        "--tls-auth-clients",
-        "no",
-    ]);
+    let secured = Secured::new("right");
+    let server = RedisServer::secured(&secured, &[]);
+    let ca = std::fs::read(secured.certificate()).unwrap();
     let over_tls = |ca: Option<Vec<u8>>| StoreSettings {
         server: Server::Single {
             address: Address {
                 host: "localhost".to_owned(),
-                port: tls_port,
+                port: server.port,
                 tls: true,
             },
             database: 2,
         },
         ca,
-        ..settings(tls_port)
+        login: Some(Login {
+            user: None,
+            password: secured.password.clone(),
+        }),
+        ..settings(server.port)
     };
-    let trusted = open(over_tls(Some(made.cert.pem().into_bytes())));
+    let trusted = open(over_tls(Some(ca)));
     trusted.connected(Duration::from_secs(20)).await.unwrap();
     let stranger = open(over_tls(None));
     let trouble = stranger.connected(Duration::from_secs(2)).await;

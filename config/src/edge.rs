@@ -36,6 +36,9 @@ pub struct Edge {
     pub header_timeout: Duration,
     /// Between two requests of a connection: 1 s to 1 h. Default: 75 s.
     pub keepalive_timeout: Duration,
+    /// When told to stop: so long new requests are still taken while the desk says that it is not ready, and a load
+    /// balancer in front looks for others: 0 s to 5 min. Default: 0 s.
+    pub stop_delay: Duration,
 }
 
 /// A certificate with its key. The files were there and looked right when the configuration was read.
@@ -101,6 +104,7 @@ pub(crate) fn read(mut section: Section<'_, '_>, config: &Path, claims: &mut Cla
         handshake_timeout: section.take(&settings::HANDSHAKE_TIMEOUT),
         header_timeout: section.take(&settings::HEADER_TIMEOUT),
         keepalive_timeout: section.take(&settings::KEEPALIVE_TIMEOUT),
+        stop_delay: section.take(&settings::STOP_DELAY),
     };
     section.finish();
     edge

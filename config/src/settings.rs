@@ -54,6 +54,8 @@ pub(crate) const HEADER_TIMEOUT: Setting<Duration> =
     setting("header_timeout", secs(10), secs(1)..=mins(5));
 pub(crate) const KEEPALIVE_TIMEOUT: Setting<Duration> =
     setting("keepalive_timeout", secs(75), secs(1)..=hours(1));
+pub(crate) const STOP_DELAY: Setting<Duration> =
+    setting("stop_delay", Duration::ZERO, Duration::ZERO..=mins(5));
 
 // [desk]
 pub(crate) const DESK_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);

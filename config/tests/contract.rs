@@ -121,6 +121,7 @@ fn what_is_not_written_has_its_documented_default() {
     assert_eq!(config.edge.handshake_timeout, Duration::from_secs(10));
     assert_eq!(config.edge.header_timeout, Duration::from_secs(10));
     assert_eq!(config.edge.keepalive_timeout, Duration::from_secs(75));
+    assert_eq!(config.edge.stop_delay, Duration::ZERO);
     assert_eq!(config.desk.listen, "127.0.0.1:9090".parse().unwrap());
     assert_eq!(config.state.directory, Path::new("/var/lib/einlass"));
     let region = &config.regions[0];
@@ -196,6 +197,7 @@ fn every_key_can_be_written() {
         handshake_timeout = "5s"
         header_timeout = "1m"
         keepalive_timeout = "1m 30s"
+        stop_delay = "10s"
         [state]
         directory = "state"
         [region.nord]
@@ -236,6 +238,7 @@ fn every_key_can_be_written() {
     assert_eq!(networks, ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7/32"]);
     assert!(config.edge.proxy_protocol);
     assert_eq!(config.edge.keepalive_timeout, Duration::from_secs(90));
+    assert_eq!(config.edge.stop_delay, Duration::from_secs(10));
     assert_eq!(config.state.directory, PathBuf::from("/etc/einlass/state"));
     let region = &config.regions[0];
     assert_eq!(region.admission.in_flight, InFlight { min: 2, max: 2 });

@@ -4,6 +4,7 @@ mod api;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +23,8 @@ pub(crate) struct Desk {
     pub(crate) site: Arc<Site>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) edge: Arc<EdgeCounters>,
+    /// The process was told to stop.
+    pub(crate) stopping: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -47,7 +50,11 @@ impl ServeHttp for Desk {
             "/healthz" => answer(StatusCode::OK, TEXT, "ok\n".into()),
             // Readiness does not depend on the ledger: without it a gateway goes on by itself.
             // The edge listens and every room has its registers: both before the desk starts.
-            "/readyz" => answer(StatusCode::OK, TEXT, self.ready()),
+            "/readyz" if self.stopping.load(Ordering::Acquire) => {
+                let text = self.ready("stopping: no new requests, please");
+                answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, text)
+            }
+            "/readyz" => answer(StatusCode::OK, TEXT, self.ready("ready")),
             "/metrics" => answer(
                 StatusCode::OK,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -60,8 +67,8 @@ impl ServeHttp for Desk {
 }
 
 impl Desk {
-    fn ready(&self) -> String {
-        let mut out = String::from("ready\n");
+    fn ready(&self, how: &str) -> String {
+        let mut out = format!("{how}\n");
         for pool in &self.site.pools {
             let (mode, since) = pool.room.mode();
             // Writing to a String cannot fail.

@@ -16,7 +16,7 @@ use pingora_proxy::HttpProxy;
 
 use crate::clock::{Clock, wall};
 use crate::desk::Desk;
-use crate::edge::boot::{Services, StopOn, serve, server_conf};
+use crate::edge::boot::{Ending, Services, StopOn, serve, server_conf};
 use crate::edge::{CertificateFiles, Edge, EdgeError, EdgeSettings};
 use crate::keeper::Keeper;
 use crate::key_file::{self, KeyFileError};
@@ -111,12 +111,18 @@ pub fn run(config: &Path) -> Result<(), RunError> {
     let edge = Edge::bind(&edge_settings(&config), proxy)?;
     tracing::info!(addresses = ?edge.local_addrs(), pools = site.pools.len(), schools = site.hosts.len(), "Edge listens");
 
+    let ending = Ending {
+        delay: config.edge.stop_delay,
+        drain: DRAIN,
+        ..Ending::default()
+    };
     let mut desk = Service::new(
         "desk".to_owned(),
         Desk {
             site: Arc::clone(&site),
             metrics: Arc::clone(&metrics),
             edge: edge.counters(),
+            stopping: Arc::clone(&ending.told),
         },
     );
     desk.add_tcp(&config.desk.listen.to_string());
@@ -130,7 +136,7 @@ pub fn run(config: &Path) -> Result<(), RunError> {
         front: vec![Box::new(edge)],
         back: vec![Box::new(keeper), Box::new(desk)],
     };
-    serve(conf(), services, DRAIN, StopOn::Signals);
+    serve(conf(), services, ending, StopOn::Signals);
     Ok(())
 }
 

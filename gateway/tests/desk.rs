@@ -1,13 +1,17 @@
-//! What operators order at the desk, over real sockets.
+//! What operators order at the desk and are told by it, over real sockets.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
 
 mod common;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use common::backend::{Backend, FINE};
-use common::{Answer, Gateway, Setup, drain, eventually, get, order, post, send};
+use common::{
+    Answer, Browser, Gateway, Setup, drain, eventually, get, order, platform, post, send, try_send,
+};
+use einlass_benches::platform::HashCost;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
@@ -235,4 +239,30 @@ async fn no_page_in_a_browser_can_give_orders() {
     // The same order from a script.
     assert_eq!(send_as("POST", &[json]).await.status, StatusCode::OK);
     assert_eq!(told(&gateway, one.address).await["drain"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_told_to_stop_says_so_first_and_serves_until_others_know() {
+    let platform = platform(1, 1, HashCost::QUICK).await;
+    let mut gateway = Setup::default()
+        .region("north", platform.backends(), 4, &[(GYM, 900)], "")
+        .edge("stop_delay = \"2s\"\n")
+        .start()
+        .await;
+    let told = Instant::now();
+    gateway.signal("TERM");
+    let unready = async || {
+        let ready = send(gateway.desk, get("/readyz", "desk")).await;
+        ready.status == StatusCode::SERVICE_UNAVAILABLE && ready.text().starts_with("stopping")
+    };
+    assert!(eventually(unready).await);
+    // Whoever comes meanwhile gets in.
+    let mut browser = Browser::new(gateway.edge, GYM);
+    let form = browser.form().await;
+    let answer = browser.post("/login", &form).await;
+    assert_eq!(answer.location(), "/");
+    let (_, well) = gateway.exited().await;
+    assert!(well);
+    assert!(told.elapsed() >= Duration::from_secs(2));
+    assert!(try_send(gateway.edge, get("/", GYM)).await.is_err());
 }

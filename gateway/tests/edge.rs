@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use einlass::edge::boot::{self, Services, StopOn};
+use einlass::edge::boot::{self, Ending, Services, StopOn};
 use einlass::edge::{CertificateFiles, Certificates, Edge, EdgeCounters, EdgeCounts};
 use einlass::edge::{EdgeError, EdgeSettings};
 use http_body_util::{BodyExt, Empty};
@@ -832,7 +832,11 @@ fn boot(app: &App) -> (SocketAddr, Arc<Notify>, std::thread::JoinHandle<()>) {
         front: vec![Box::new(edge)],
         back: Vec::new(),
     };
-    let run = move || boot::serve(boot::server_conf(2), services, PATIENCE, on);
+    let ending = Ending {
+        drain: PATIENCE,
+        ..Ending::default()
+    };
+    let run = move || boot::serve(boot::server_conf(2), services, ending, on);
     (address, stop, std::thread::spawn(run))
 }
 

@@ -1,4 +1,4 @@
-//! A master fails in the middle of a rush, behind sentinels and in a cluster.
+//! A master fails in the middle of a rush, behind sentinels and in a cluster: over TLS, with passwords.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
 
 mod common;
@@ -7,82 +7,57 @@ mod redis_server;
 
 use std::time::{Duration, Instant};
 
-use common::judge::{BEFORE, Crowd, Trouble, complaints};
-use common::{Gateway, Setup, eventually, timed_platform};
-use einlass_benches::rush::{Plan, School, run};
-use redis_server::RedisServer;
+use common::eventually;
+use common::fleet::{APART, CAP, Event, Fleet, rush_through};
+use common::judge::complaints;
+use redis_server::{RedisServer, Secured};
 
-const SMALL: &str = "small.example";
-const LARGE: &str = "large.example";
-/// Many, so that one slot more or less hardly shows.
-const CAP: usize = 40;
-/// What a login takes, of a worker for every slot: one that stands empty is a login that is not done.
-const COST: Duration = Duration::from_millis(800);
+/// What is over in no time is judged by what follows, too.
+const LOOK: Duration = Duration::from_secs(4);
 
 /// Three gateways with this `[store]`, a crowd that moves between them, and `failover` in the middle
 /// of the rush: it returns when Redis is healthy again.
-async fn rush_through(name: &str, store: &str, failover: impl AsyncFnOnce()) {
-    let platform = timed_platform(2, CAP, COST).await;
-    let schools = [(SMALL, 100), (LARGE, 1_000)];
-    let setup = Setup::default()
-        .region("north", platform.backends(), CAP, &schools, "")
-        .text(&format!("[store]\n{store}\n"));
-    let mut gateways: Vec<Gateway> = vec![setup.clone().start().await];
-    while gateways.len() < 3 {
-        gateways.push(setup.clone().start_beside(&gateways[0]).await);
-    }
-    for gateway in &gateways {
-        gateway.until_mode("shared").await;
-    }
-    let plan = Plan {
-        targets: gateways.iter().map(|gateway| gateway.edge).collect(),
-        move_between: true,
-        // While nobody masters the keys each gateway calls the room for itself, and who polls at one
-        // that is a little behind waits a little longer.
-        joins_apart: Duration::from_secs(1),
-        schools: vec![School::new(SMALL, 100), School::new(LARGE, 1_000)],
-        pupils: 1_450,
-        arrive_over: Duration::from_secs(2),
-        platforms: vec![platform.control().unwrap()],
-        ..Plan::default()
-    };
-    let crowd = Crowd::watch(gateways[2].desk, Instant::now());
-    let rush = tokio::spawn(run(plan));
-    assert!(crowd.reaches(800.0).await, "{name}: no crowd");
-    tokio::time::sleep(BEFORE).await;
-    let from = crowd.elapsed();
-    failover().await;
-    // What is over in no time is judged by what follows, too.
-    let to = crowd.elapsed().max(from + Duration::from_secs(4));
-    let healthy = Instant::now();
-    for gateway in &gateways {
-        gateway.until_mode("shared").await;
-    }
-    let trouble = Trouble {
-        name,
-        begun: from,
-        time: from..to,
-        settle: Duration::ZERO,
-        back: healthy.elapsed(),
-    };
-    let report = rush.await.unwrap().unwrap();
-    trouble.judge(&crowd, &report);
+async fn fail_over(name: &'static str, store: &str, failover: impl AsyncFnOnce()) {
+    let mut fleet = Fleet::start(&vec![store.to_owned(); 3], &[]).await;
+    // While nobody masters the keys each gateway calls the room for itself.
+    let report = rush_through(APART, &mut fleet, async |fleet| {
+        let mut event = Event::of(name, fleet, async |_| failover().await).await;
+        let begun = event.time.start;
+        tokio::time::sleep(LOOK.saturating_sub(begun.elapsed())).await;
+        event.time.end = event.time.end.max(Instant::now().min(begun + LOOK));
+        vec![event]
+    })
+    .await;
     // Whoever had no slot when the keys had no master goes on with one.
     let wrong = complaints(&report, CAP + 2);
     assert!(wrong.is_empty(), "{name}: {wrong:?}");
 }
 
+/// `[store]` settings for servers that speak TLS alone and ask for a password.
+fn secured_store(at: &str, secured: &Secured) -> String {
+    format!(
+        "{at}\nca_file = \"{}\"\npassword_file = \"{}\"\n",
+        secured.certificate().display(),
+        secured.password_file().display()
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sentinels_name_another_master() {
-    let mut master = RedisServer::start(&[]);
-    let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port)]);
+    let servers = Secured::new("right");
+    // The sentinels have the same authority, and ask for a password of their own.
+    let watchers = servers.with_password("other");
+    let mut master = RedisServer::secured(&servers, &[]);
+    let of = format!("127.0.0.1 {}", master.port);
+    let replica = RedisServer::secured(&servers, &["--replicaof", &of]);
     let up = async || {
         replica
             .cli(&["INFO", "replication"])
             .contains("master_link_status:up")
     };
     assert!(eventually(up).await);
-    let sentinels: Vec<_> = (0..3).map(|_| RedisServer::sentinel(master.port)).collect();
+    let watch = |_| RedisServer::secured_sentinel(&watchers, &master, &servers.password);
+    let sentinels: Vec<_> = (0..3).map(watch).collect();
     let known = async || {
         sentinels.iter().all(|s| {
             let master = s.cli(&["SENTINEL", "MASTER", "school"]);
@@ -96,13 +71,16 @@ async fn sentinels_name_another_master() {
     assert!(eventually(known).await);
     let addresses: Vec<String> = sentinels
         .iter()
-        .map(|s| format!("\"redis://127.0.0.1:{}\"", s.port))
+        .map(|s| format!("\"rediss://127.0.0.1:{}\"", s.port))
         .collect();
-    let store = format!(
-        "sentinels = [{}]\nmaster = \"school\"",
-        addresses.join(", ")
+    let at = format!(
+        "sentinels = [{}]\nmaster = \"school\"\nuser = \"default\"\n\
+         sentinel_user = \"default\"\nsentinel_password_file = \"{}\"",
+        addresses.join(", "),
+        watchers.password_file().display()
     );
-    rush_through("sentinels", &store, async || {
+    let store = secured_store(&at, &servers);
+    fail_over("sentinels", &store, async || {
         // Its machine hangs, with the sentinel on it that is asked first.
         sentinels[0].signal("STOP");
         master.kill();
@@ -114,8 +92,14 @@ async fn sentinels_name_another_master() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_loses_a_master() {
-    let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
-    let mut nodes: Vec<_> = (0..6).map(|_| RedisServer::start(&options)).collect();
+    let secured = Secured::new("right");
+    let options = [
+        ["--cluster-enabled", "yes"],
+        ["--cluster-node-timeout", "1000"],
+        ["--tls-cluster", "yes"],
+    ];
+    let start = |_| RedisServer::secured(&secured, options.as_flattened());
+    let mut nodes: Vec<_> = (0..6).map(start).collect();
     let addresses: Vec<String> = nodes
         .iter()
         .map(|n| format!("127.0.0.1:{}", n.port))
@@ -133,10 +117,11 @@ async fn a_cluster_loses_a_master() {
     assert!(eventually(up).await, "{made}");
     let quoted: Vec<String> = addresses
         .iter()
-        .map(|a| format!("\"redis://{a}\""))
+        .map(|a| format!("\"rediss://{a}\""))
         .collect();
-    let store = format!("cluster = [{}]", quoted.join(", "));
-    rush_through("cluster", &store, async || {
+    let at = format!("cluster = [{}]", quoted.join(", "));
+    let store = secured_store(&at, &secured);
+    fail_over("cluster", &store, async || {
         // The node that has the room, to be found by its keys.
         let holds = |n: &RedisServer| {
             n.cli(&["ROLE"]).starts_with("master") && n.cli(&["DBSIZE"]).trim() != "0"
@@ -189,7 +174,7 @@ async fn a_slot_moves_to_another_node() {
         .map(|a| format!("\"redis://{a}\""))
         .collect();
     let store = format!("cluster = [{}]", quoted.join(", "));
-    rush_through("slot moved", &store, async || {
+    fail_over("slot moved", &store, async || {
         let from = nodes
             .iter()
             .position(|n| n.cli(&["DBSIZE"]).trim() != "0")

@@ -228,6 +228,10 @@ async fn delayed(redis: u16, delay: watch::Receiver<Duration>) -> u16 {
     port
 }
 
+/// How often it is changed between near and far, and logins in between.
+const ROUNDS: usize = 9;
+const LOGINS: usize = 40;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_goes_straight_through_does_not_wait_for_redis() {
     let platform = platform(1, 4, HashCost::QUICK).await;
@@ -242,43 +246,45 @@ async fn a_login_that_goes_straight_through_does_not_wait_for_redis() {
         .start()
         .await;
     gateway.until_mode("shared").await;
-    // Median and the ninth of ten, and how often the room was not shared.
-    let measure = async || {
-        let (mut times, mut elsewhere) = (Vec::new(), 0);
-        for _ in 0..200 {
-            let mut browser = Browser::new(gateway.edge, GYM);
-            let form = browser.form().await;
-            let begun = Instant::now();
-            let answer = browser.post("/login", &form).await;
-            times.push(begun.elapsed());
-            assert_eq!(answer.location(), "/");
-            elsewhere += usize::from(gateway.modes().await != ["shared"]);
+    // One after the other with Redis near and far, so that a machine that is slower for a while is so
+    // for both. How often the room was not shared is counted.
+    let mut times = [Vec::new(), Vec::new()];
+    let mut elsewhere = 0;
+    for round in 0..ROUNDS {
+        for (far, times) in times.iter_mut().enumerate() {
+            delay.send_replace(Duration::from_millis(200) * far as u32);
+            // Until no answer is on its way by the old delay, and some have come by the new one.
+            sleep(Duration::from_millis(700)).await;
+            gateway.until_mode("shared").await;
+            for _ in 0..LOGINS {
+                let mut browser = Browser::new(gateway.edge, GYM);
+                let form = browser.form().await;
+                let begun = Instant::now();
+                let answer = browser.post("/login", &form).await;
+                // The first round warms up.
+                if round > 0 {
+                    times.push(begun.elapsed());
+                }
+                assert_eq!(answer.location(), "/");
+                elsewhere += usize::from(gateway.modes().await != ["shared"]);
+            }
         }
+    }
+    let [quick, slow] = times.map(|mut times| {
         times.sort_unstable();
-        (
-            times[times.len() / 2],
-            times[times.len() * 9 / 10],
-            elsewhere,
-        )
-    };
-    measure().await;
-    let quick = measure().await;
-    delay.send_replace(Duration::from_millis(200));
-    sleep(Duration::from_secs(1)).await;
-    gateway.until_mode("shared").await;
-    let slow = measure().await;
-    gateway.until_mode("shared").await;
+        (times[times.len() / 2], times[times.len() * 9 / 10])
+    });
     let ratio = slow.0.as_secs_f64() / quick.0.as_secs_f64();
     println!(
-        "median, nine of ten, not shared: {quick:?}, with Redis 200 ms away {slow:?}: {ratio:.2}"
+        "median and nine of ten: {quick:?}, with Redis 200 ms away {slow:?}: {ratio:.3}; {elsewhere} times not shared"
     );
-    // Half as long again is this machine's noise; to wait for Redis once is four hundred times as long.
-    assert!(ratio < 1.5, "{quick:?} and {slow:?}");
-    for (_, nine_of_ten, elsewhere) in [quick, slow] {
+    // What is left is this machine's noise; to wait for Redis once is four hundred times as long.
+    assert!(ratio < 1.25, "{quick:?} and {slow:?}");
+    for (_, nine_of_ten) in [quick, slow] {
         assert!(
             nine_of_ten < Duration::from_millis(100),
             "{quick:?} and {slow:?}"
         );
-        assert!(elsewhere < 50, "{quick:?} and {slow:?}");
     }
+    assert!(elsewhere < 50, "{elsewhere} times not shared");
 }

@@ -660,7 +660,11 @@ impl Play {
             && gateway.waiters.is_empty()
             && gateway.joins.is_empty()
             && gateway.joining.is_none();
-        let word = if idle { gateway.keeper.last_word() } else { None };
+        let word = if idle {
+            gateway.keeper.last_word()
+        } else {
+            None
+        };
         if word.is_none() && now < by {
             return;
         }

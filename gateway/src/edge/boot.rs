@@ -5,6 +5,7 @@
 //! for, then those behind them, and then the server may exit at once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -58,10 +59,21 @@ pub fn server_conf(threads: usize) -> ServerConf {
     }
 }
 
-/// Runs the services until told to stop, then until requests in flight are done, at most `drain`.
-/// Blocks; must not be called inside a runtime.
-pub fn serve(conf: ServerConf, services: Services, drain: Duration, stop: StopOn) {
-    let (front, front_stop) = Stage::new(drain + MARGIN);
+/// How a server stops.
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    /// How long it takes new requests after it was told to stop, and has said so.
+    pub delay: Duration,
+    /// How long requests in flight may then take to finish.
+    pub drain: Duration,
+    /// True from when it was told.
+    pub told: Arc<AtomicBool>,
+}
+
+/// Runs the services until told to stop, and then as `ending` says. Blocks; must not be called inside
+/// a runtime.
+pub fn serve(conf: ServerConf, services: Services, ending: Ending, stop: StopOn) {
+    let (front, front_stop) = Stage::new(ending.drain + MARGIN);
     let (back, back_stop) = Stage::new(LAST_WORDS);
     let mut server = Server::new_with_opt_and_conf(None, conf);
     for (services, stop) in [(services.back, back_stop), (services.front, front_stop)] {
@@ -75,6 +87,7 @@ pub fn serve(conf: ServerConf, services: Services, drain: Duration, stop: StopOn
     server.run(RunArgs {
         shutdown_signal: Box::new(Stop {
             on: stop,
+            ending,
             stages: [front, back],
         }),
     });
@@ -166,6 +179,7 @@ impl ServiceWithDependents for Staged {
 /// Waits for the word, then for the stages. When the server hears of it, all is done.
 struct Stop {
     on: StopOn,
+    ending: Ending,
     stages: [Stage; 2],
 }
 
@@ -173,9 +187,17 @@ struct Stop {
 impl ShutdownSignalWatch for Stop {
     async fn recv(&self) -> ShutdownSignal {
         self.on.heard().await;
-        info!("Stopping: requests in flight may finish");
+        self.ending.told.store(true, Ordering::Release);
+        let delay = self.ending.delay;
+        info!(?delay, "Stopping: requests in flight may finish");
+        let finishing = async {
+            tokio::time::sleep(delay).await;
+            for stage in &self.stages {
+                stage.finish().await;
+            }
+        };
         tokio::select! {
-            () = async { for stage in &self.stages { stage.finish().await } } => {}
+            () = finishing => {}
             () = self.on.heard() => warn!("Told to stop again: not waiting any longer"),
         }
         ShutdownSignal::FastShutdown

@@ -11,6 +11,7 @@
 )]
 
 pub mod backend;
+pub mod fleet;
 pub mod judge;
 pub mod steady;
 
@@ -261,10 +262,14 @@ impl Gateway {
 
     /// SIGTERM. Returns how long the process took to exit, and whether with success.
     pub async fn stop(&mut self) -> (Duration, bool) {
+        self.signal("TERM");
+        self.exited().await
+    }
+
+    /// Waits until the process has exited: how long that took, and whether with success.
+    pub async fn exited(&mut self) -> (Duration, bool) {
         let mut child = self.child.take().unwrap();
         let started = Instant::now();
-        let killed = Command::new("kill").arg(child.id().to_string()).status();
-        assert!(killed.unwrap().success());
         loop {
             if let Some(status) = child.try_wait().unwrap() {
                 return (started.elapsed(), status.success());
