@@ -104,7 +104,7 @@ async fn redis_killed_for_ten_seconds_is_not_noticed_by_pupils() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_stopped_for_ten_seconds_is_not_noticed_by_pupils() {
-    let mut redis = RedisServer::start(&[]);
+    let redis = RedisServer::start(&[]);
     let mut fleet = Fleet::start(&vec![store(&redis); 3], &[]).await;
     let report = rush_through(APART, &mut fleet, async |fleet| {
         let stopped = Event::of("stopped", fleet, async |_| {

@@ -5,6 +5,10 @@ mod common;
 #[path = "../../admission/tests/server/mod.rs"]
 mod redis_server;
 
+use std::net::SocketAddr;
+
+use tokio::task::JoinSet;
+
 use common::{Browser, Setup, eventually, platform};
 use einlass_benches::platform::HashCost;
 use redis_server::{RedisServer, Secured};
@@ -105,30 +109,42 @@ async fn misconfigured(folder: &std::path::Path) -> Vec<Misconfigured> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_starts_without_redis_unless_it_must_not() {
     let platform = platform(1, 1, HashCost::QUICK).await;
+    let backends = platform.backends();
     let folder = tempfile::TempDir::new().unwrap();
+    let mut cases = JoinSet::new();
     for wrong in misconfigured(folder.path()).await {
-        let name = wrong.name;
-        let setup = |more: &str| {
-            let store = format!("[store]\n{}\n{more}", wrong.store);
-            Setup::default()
-                .region("north", platform.backends(), 4, &[(SMALL, 100)], "")
-                .text(&store)
-        };
-        let gateway = setup("").start().await;
-        gateway.until_mode("frozen").await;
-        let mut browser = Browser::new(gateway.edge, SMALL);
-        let form = browser.form().await;
-        let answer = browser.post("/login", &form).await;
-        assert_eq!(answer.location(), "/", "{name}");
-        assert!(browser.logged_in(), "{name}");
-        let told = |text: &str| text.contains(wrong.cause) && text.contains(wrong.setting);
-        let log = gateway.log();
-        assert!(
-            eventually(async || told(&gateway.log())).await,
-            "{name}: {log}"
-        );
-        let refused = setup("required = true").refused();
-        assert!(told(&refused), "{name}: {refused}");
-        assert!(refused.contains("required = true"), "{name}: {refused}");
+        let backends = backends.to_vec();
+        cases.spawn(async move {
+            starts_unless_it_must_not(&wrong, &backends).await;
+        });
     }
+    cases.join_all().await;
+}
+
+async fn starts_unless_it_must_not(wrong: &Misconfigured, backends: &[SocketAddr]) {
+    let name = wrong.name;
+    let setup = |more: &str| {
+        let store = format!("[store]\n{}\n{more}", wrong.store);
+        Setup::default()
+            .region("north", backends, 4, &[(SMALL, 100)], "")
+            .text(&store)
+    };
+    let gateway = setup("").start().await;
+    gateway.until_mode("frozen").await;
+    let mut browser = Browser::new(gateway.edge, SMALL);
+    let form = browser.form().await;
+    let answer = browser.post("/login", &form).await;
+    assert_eq!(answer.location(), "/", "{name}");
+    assert!(browser.logged_in(), "{name}");
+    let told = |text: &str| text.contains(wrong.cause) && text.contains(wrong.setting);
+    let log = gateway.log();
+    assert!(
+        eventually(async || told(&gateway.log())).await,
+        "{name}: {log}"
+    );
+    let must = setup("required = true");
+    let refused = tokio::task::spawn_blocking(|| must.refused()).await;
+    let refused = refused.unwrap();
+    assert!(told(&refused), "{name}: {refused}");
+    assert!(refused.contains("required = true"), "{name}: {refused}");
 }

@@ -20,8 +20,15 @@ use crate::forecast::Word;
 use crate::pacer::Memory;
 use crate::turn::{SchoolKey, Serving, Turn};
 
-/// How long a gateway's slots stay its own without another exchange.
-pub const LEASE: Duration = Duration::from_secs(1);
+/// How long a gateway's slots stay its own without another exchange: some times what lies between two of a
+/// busy one, and short enough that little work is left undone when it dies.
+pub const LEASE: Duration = Duration::from_millis(700);
+/// So long without an exchange of anybody, and nobody could reach the ledger: longer than between two
+/// exchanges of an idle gateway.
+pub const SILENCE: Duration = Duration::from_millis(500);
+/// How long a ledger that lost something, or could not be reached, decides nothing: in this time every
+/// gateway is connected again and has said what it has.
+pub const RECOVERY: Duration = Duration::from_secs(1);
 /// How long the pacer stays the pacer without another exchange.
 pub const PACER_LEASE: Duration = Duration::from_millis(500);
 /// How many events the ledger keeps for a pacer that does not come: a minute of a busy room.

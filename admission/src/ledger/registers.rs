@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, Leave, MOST_EVENTS,
-    MemberId, Merge, Notice, PACER_LEASE, Publish, Report, Seen, TicketKey,
+    MemberId, Merge, Notice, PACER_LEASE, Publish, RECOVERY, Report, SILENCE, Seen, TicketKey,
 };
 use crate::turn::{SchoolKey, Serving};
 
@@ -78,16 +78,15 @@ impl Registers {
     pub fn exchange(&mut self, now: u64, call: &Exchange) -> Exchanged {
         let me = call.caller.member;
         self.wake(now, &call.caller);
-        if now > self.heard + ms(LEASE) / 2 || now < self.heard {
-            // So long a silence, longer than between two exchanges of an idle gateway, and nobody
-            // could reach the ledger. They go on with the shares they have: nothing is given to one
+        if now > self.heard + ms(SILENCE) || now < self.heard {
+            // Nobody could reach the ledger. They go on with the shares they have: nothing is given to one
             // of them before all the others had the time to say. A clock that was set back says
             // nothing about how long it was.
             self.born = now;
         }
         self.heard = now;
         self.bury(now);
-        let recovering = now < self.born + ms(LEASE);
+        let recovering = now < self.born + ms(RECOVERY);
         self.serving = self.serving.max(call.serving.0);
         let others: u32 = self
             .members
@@ -358,10 +357,10 @@ mod tests {
         // The one that conducts falls silent in the moment in which the clock is set right.
         let back = begun - HOUR;
         let mut asks = |time| asks(&mut registers, back + time, 2, seen);
-        for time in (0..ms(LEASE)).step_by(200) {
+        for time in (0..ms(RECOVERY)).step_by(200) {
             assert!(asks(time).recovering, "{time}");
         }
-        let over = asks(ms(LEASE) + 100);
+        let over = asks(ms(RECOVERY) + 100);
         assert!(!over.recovering);
         let conduct = over.conduct.expect("nobody else conducts");
         assert_eq!(

@@ -21,7 +21,9 @@ const COST: Duration = Duration::from_millis(800);
 pub const CROWD: u32 = 1_450;
 
 /// 85, 10 and 5 of a hundred requests come to the first, second and third gateway.
-const WEIGHTS: [usize; 3] = [17, 2, 1];
+const SKEWED: [usize; 3] = [17, 2, 1];
+/// As many come to each.
+pub const EVEN: [usize; 3] = [1; 3];
 
 /// One exchange between the gateways.
 pub const EXCHANGE: Duration = Duration::from_millis(100);
@@ -30,6 +32,8 @@ pub const EXCHANGE: Duration = Duration::from_millis(100);
 pub struct Fleet {
     pub platform: Platform,
     pub gateways: Vec<Gateway>,
+    /// How the requests are divided between them.
+    pub weights: [usize; 3],
 }
 
 impl Fleet {
@@ -38,6 +42,7 @@ impl Fleet {
         let mut fleet = Self {
             platform: timed_platform(2, CAP, COST).await,
             gateways: Vec::new(),
+            weights: SKEWED,
         };
         for (number, store) in stores.iter().enumerate() {
             fleet.join(store, clocks.get(number).copied()).await;
@@ -66,9 +71,9 @@ impl Fleet {
         }
     }
 
-    fn skewed(&self) -> Vec<SocketAddr> {
+    fn targets(&self) -> Vec<SocketAddr> {
         let mut targets = Vec::new();
-        for (gateway, weight) in self.gateways.iter().zip(WEIGHTS) {
+        for (gateway, weight) in self.gateways.iter().zip(self.weights) {
             targets.extend(std::iter::repeat_n(gateway.edge, weight));
         }
         targets
@@ -81,7 +86,7 @@ impl Fleet {
             polls.push(gateway.metric("einlass_polls_total{pool=\"north\"}").await);
         }
         let all: f64 = polls.iter().sum();
-        let weights = &WEIGHTS[..polls.len()];
+        let weights = &self.weights[..polls.len()];
         let total: usize = weights.iter().sum();
         for (polls, weight) in polls.iter().zip(weights) {
             let (part, right) = (polls / all, *weight as f64 / total as f64);
@@ -111,7 +116,7 @@ impl Fleet {
     /// by more than `later`.
     pub fn plan(&self, pupils: u32, later: Duration) -> Plan {
         Plan {
-            targets: self.skewed(),
+            targets: self.targets(),
             move_between: true,
             joins_apart: later,
             schools: vec![School::new(SMALL, 100), School::new(LARGE, 1_000)],

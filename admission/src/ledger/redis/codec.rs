@@ -5,7 +5,7 @@ use redis::{Cmd, Value};
 use super::LedgerError;
 use crate::ledger::{
     Caller, Conduct, Events, Exchange, Exchanged, Join, Joined, LEASE, Leave, MOST_EVENTS,
-    MemberId, Merge, Notice, PACER_LEASE, Publish, Report, Seen, TicketKey,
+    MemberId, Merge, Notice, PACER_LEASE, Publish, RECOVERY, Report, SILENCE, Seen, TicketKey,
 };
 use crate::turn::{SchoolKey, Serving};
 
@@ -23,9 +23,10 @@ pub(super) fn exchange(cmd: &mut Cmd, call: &Exchange, lifetime: u64) {
         .arg(u8::from(call.report.down))
         .arg(happened(&call.events))
         .arg(lifetime)
-        .arg(u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX))
-        .arg(u64::try_from(PACER_LEASE.as_millis()).unwrap_or(u64::MAX))
         .arg(MOST_EVENTS);
+    for time in [LEASE, PACER_LEASE, SILENCE, RECOVERY] {
+        cmd.arg(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    }
     teeth(cmd, &call.learnt);
     for tickets in [&call.released, &call.sent, &call.keeps, &call.claims] {
         self::tickets(cmd, tickets);

@@ -131,21 +131,21 @@ local function exchange(keys, args)
   local serving, share = args[5], tonumber(args[6])
   local in_flight, buffered, down = tonumber(args[7]), args[8], args[9]
   local events, lifetime = args[10], tonumber(args[11])
-  local lease, pacer_lease, most_events = tonumber(args[12]), tonumber(args[13]), tonumber(args[14])
+  local most_events, lease, pacer_lease = tonumber(args[12]), tonumber(args[13]), tonumber(args[14])
+  local silence, recovery = tonumber(args[15]), tonumber(args[16])
   local epoch, version, born = wake(p, now, nonce, seen_epoch, seen_version)
 
   local r =
     redis.call('HMGET', p .. ':r', 'serving', 'cap', 'notice', 'fence', 'pacer', 'until', 'heard')
   local heard = tonumber(r[7]) or 0
-  if now > heard + lease / 2 or now < heard then
-    -- So long a silence, longer than between two exchanges of an idle gateway, and nobody could
-    -- reach the ledger. They go on with the shares they have: nothing is given to one of them
-    -- before all the others had the time to say. A clock that was set back says nothing about how
-    -- long it was.
+  if now > heard + silence or now < heard then
+    -- Nobody could reach the ledger. They go on with the shares they have: nothing is given to one
+    -- of them before all the others had the time to say. A clock that was set back says nothing
+    -- about how long it was.
     born = now
   end
   redis.call('HSET', p .. ':r', 'heard', now, 'born', born)
-  local recovering = now < born + lease
+  local recovering = now < born + recovery
   if r[1] and r[1] > serving then
     serving = r[1]
   elseif r[1] ~= serving then
@@ -181,7 +181,7 @@ local function exchange(keys, args)
   members[#members + 1] = me .. ' ' .. held .. ' ' .. report
 
   local at
-  at, version = learn(p, args, 15, version)
+  at, version = learn(p, args, 17, version)
   local claims = p .. ':c:' .. me
   at = done_with(p, claims, args, at, lifetime)
   local first, count
