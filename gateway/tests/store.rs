@@ -7,7 +7,7 @@ mod redis_server;
 
 use std::net::SocketAddr;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, LocalSet};
 
 use common::{Browser, Setup, eventually, platform};
 use einlass_benches::platform::HashCost;
@@ -112,13 +112,13 @@ async fn a_gateway_starts_without_redis_unless_it_must_not() {
     let backends = platform.backends();
     let folder = tempfile::TempDir::new().unwrap();
     let mut cases = JoinSet::new();
+    let all = LocalSet::new();
     for wrong in misconfigured(folder.path()).await {
         let backends = backends.to_vec();
-        cases.spawn(async move {
-            starts_unless_it_must_not(&wrong, &backends).await;
-        });
+        let case = async move { starts_unless_it_must_not(&wrong, &backends).await };
+        cases.spawn_local_on(case, &all);
     }
-    cases.join_all().await;
+    all.run_until(cases.join_all()).await;
 }
 
 async fn starts_unless_it_must_not(wrong: &Misconfigured, backends: &[SocketAddr]) {
