@@ -306,3 +306,13 @@ impl Conductor {
 pub(crate) fn part(pupils: u64, portion: f64) -> u64 {
     (pupils as f64 * portion.clamp(0.0, 1.0)).round() as u64
 }
+
+/// A number of pupils so many times, rounded.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "not negative, and a few times a number of pupils"
+)]
+pub(crate) fn times(pupils: u64, times: f64) -> u64 {
+    (pupils as f64 * times.max(1.0)).round() as u64
+}

@@ -16,8 +16,7 @@ use crate::waterfill;
 /// a small school may have entered a wrong number.
 const BOUND: u64 = 3;
 const LEAST_BOUND: u64 = 300;
-/// What a pupil costs then, in teeth. Those in between look like pupils who do not come, and the
-/// release makes up for half of the called who stay away, not for more.
+/// What a pupil costs then, in teeth.
 const MOST_COST: u64 = 2;
 
 /// A school's position in its room's list.
@@ -32,6 +31,19 @@ pub struct School {
     step: u64,
     phase: u64,
     last: u64,
+    /// Pupils who came, as far as it was seen here.
+    joined: u64,
+    empty: Empty,
+}
+
+/// Where in a line there are teeth that nobody holds: behind each pupil of a flood.
+#[derive(Clone, Copy, Debug, Default)]
+struct Empty {
+    /// Above this turn and up to that one.
+    from: u64,
+    upto: u64,
+    /// So many.
+    teeth: u64,
 }
 
 impl School {
@@ -47,6 +59,8 @@ impl School {
             // The key is a digest already; multiplying by 2^64/phi spreads its low bits.
             phase: key.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) % step,
             last: 0,
+            joined: 0,
+            empty: Empty::default(),
         }
     }
 
@@ -96,6 +110,55 @@ impl School {
 
     pub(crate) fn step(&self) -> u64 {
         self.step
+    }
+
+    /// Pupils who came since this room was made, as far as it was seen here: at another gateway several
+    /// may come and go in between.
+    pub(crate) fn joined(&self) -> u64 {
+        self.joined
+    }
+
+    /// The line beyond `serving` in pieces: the turn up to which each goes, and the part of its teeth that
+    /// somebody holds.
+    pub(crate) fn pieces(&self, serving: Serving) -> [(u64, f64); 3] {
+        let Empty { from, upto, teeth } = self.empty;
+        let upto = upto.min(self.last);
+        if upto <= serving.0 {
+            return [(self.last, 1.0); 3];
+        }
+        let all = self.tooth(upto).saturating_sub(self.tooth(from)).max(1);
+        let held = 1.0 - (teeth as f64 / all as f64).min(1.0);
+        [(from, 1.0), (upto, held), (self.last, 1.0)]
+    }
+
+    /// So many wait that the next costs more.
+    fn bound(&self) -> u64 {
+        (BOUND * u64::from(self.weight.pupils())).max(LEAST_BOUND)
+    }
+
+    /// The line has become longer, up to a turn.
+    fn extend(&mut self, serving: Serving, last: u64) {
+        if last <= self.last {
+            return;
+        }
+        let served = self.tooth(serving.0);
+        let before = self.tooth(self.last.max(serving.0));
+        let upto = self.tooth(last);
+        let dear = upto.saturating_sub(before.max(served + self.bound()));
+        let empty = dear - dear.div_ceil(MOST_COST);
+        // Whoever came elsewhere and was called before it was heard of here is one at least.
+        self.joined += (upto.saturating_sub(before) - empty).max(1);
+        if empty > 0 {
+            if self.empty.upto <= serving.0 {
+                self.empty = Empty {
+                    from: self.turn_of(upto - dear),
+                    ..Empty::default()
+                };
+            }
+            self.empty.upto = last;
+            self.empty.teeth += empty;
+        }
+        self.last = last;
     }
 }
 
@@ -215,9 +278,7 @@ impl Room {
         let Some(register) = self.schools.get(school.0 as usize) else {
             return 1;
         };
-        let bound = BOUND * u64::from(register.weight.pupils());
-        let waiting = self.waiting_in(school);
-        if waiting < bound.max(LEAST_BOUND) {
+        if self.waiting_in(school) < register.bound() {
             return 1;
         }
         MOST_COST
@@ -225,11 +286,12 @@ impl Room {
 
     /// Leaves out the next turns of a school, for pupils who join elsewhere.
     pub(crate) fn skip(&mut self, school: SchoolIndex, turns: u64) {
-        let serving = self.serving.0;
+        let serving = self.serving;
         if turns > 0
             && let Some(school) = self.schools.get_mut(school.0 as usize)
         {
-            school.last = school.turn_of(school.tooth(serving.max(school.last)) + turns);
+            let last = school.turn_of(school.tooth(serving.0.max(school.last)) + turns);
+            school.extend(serving, last);
         }
     }
 
@@ -261,6 +323,21 @@ impl Room {
         released
     }
 
+    /// How many places go with each pupil who is next: more than one while a flood is called, which has left
+    /// places out.
+    pub(crate) fn places_per_pupil(&self) -> f64 {
+        let serving = self.serving;
+        let waiting = self.schools.iter().filter(|s| s.last > serving.0);
+        let (places, pupils) = waiting.fold((0.0, 0.0), |(places, pupils), school| {
+            let pieces = school.pieces(serving);
+            let next = pieces.iter().find(|(upto, _)| *upto > serving.0);
+            let width = 1.0 / school.step as f64;
+            let held = next.map_or(1.0, |(_, held)| *held);
+            (places + width, pupils + held * width)
+        });
+        if pupils > 0.0 { places / pupils } else { 1.0 }
+    }
+
     /// Where `serving` would be after releasing so many, and how many that really are.
     pub(crate) fn after(&self, pupils: u64) -> (Serving, u64) {
         waterfill::level(self.serving, &self.schools, pupils)
@@ -274,7 +351,7 @@ impl Room {
     /// Takes over a school's last turn from a ticket or another view, by `max`.
     pub fn merge_last(&mut self, school: SchoolIndex, turn: Turn) {
         if let Some(school) = self.schools.get_mut(school.0 as usize) {
-            school.last = school.last.max(turn.0);
+            school.extend(self.serving, turn.0);
         }
     }
 
@@ -290,7 +367,7 @@ impl Room {
         if let Some(school) = self.schools.get_mut(school.0 as usize)
             && tooth > 0
         {
-            school.last = school.last.max(school.turn_of(tooth));
+            school.extend(self.serving, school.turn_of(tooth));
         }
     }
 

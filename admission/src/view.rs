@@ -24,7 +24,7 @@ const POLL_MAX: f64 = 30.0;
 /// Who is called at once is in after so long at least, in seconds: the browser has to notice.
 const EARLIEST: f64 = 0.7;
 /// By so much of itself the excess of those let in already may be wrong.
-const EXCESS_DOUBT: f64 = 0.3;
+const EXCESS_DOUBT: f64 = 0.7;
 /// Of n pupils some stay away and some take long: by so many square roots of n the count may be off.
 const FEW_DOUBT: f64 = 0.5;
 /// While nobody is let in, in seconds: whoever has been called or will be first asks more often, to try
@@ -139,7 +139,7 @@ impl View {
             || self.unknown_poll(turn),
             |e| {
                 // Whoever may have a turn sooner asks sooner.
-                f64::midpoint(e.low as f64, e.likely as f64) / POLLS
+                f64::midpoint(e.low as f64, e.likely as f64 * self.outlook.doubt) / POLLS
             },
         );
         Standing::Waiting {

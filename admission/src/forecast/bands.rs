@@ -25,8 +25,8 @@ const SPILL: f64 = 0.5;
 /// horizon.
 const ONE_CAUSE: (f64, f64) = (4.0, 0.25);
 /// Within what bounds.
-const LOW: (f64, f64) = (0.3, 0.97);
-const HIGH: (f64, f64) = (1.03, 3.0);
+const LOW: (f64, f64) = (0.3, 0.95);
+const HIGH: (f64, f64) = (1.08, 3.0);
 const MIDDLE: (f64, f64) = (0.9, 1.2);
 
 /// How a forecast came out.

@@ -1,17 +1,20 @@
 //! When a turn will come: a forecast that measures its own errors, and moves later only for a reason.
 //!
 //! The time until a turn comes is the number of pupils ahead of it over the pace at which the room
-//! is called, and what more than usual is let in already and has to be worked off first. `pace.rs` is
-//! what is promised of that pace: it follows a faster room gently, holds against noise, and is taken
-//! back only when the room has really become slower, which is recorded as a [`Reason`] and shown.
+//! is called, and what more than usual is let in already and has to be worked off first. Ahead of it are
+//! those who stand in the line and those of `newcomers.rs`, who will come and go first; not the places in a
+//! flood's line that nobody holds. `pace.rs` is what is promised of the pace: it follows a faster room
+//! gently, holds against noise, and is taken back only when the room has really become slower, which is
+//! recorded as a [`Reason`] and shown.
 //! [`Bands`] is the interval around it: the 5 % and 95 % quantiles of the real wait over the forecast
 //! one, by horizon, tracked by `probes.rs`: a few turns of which the room notes when they should be
 //! called, and sees when they are.
 //!
-//! Its size is some kilobytes and a few bytes per school, however many wait. It moves on four times a
+//! Its size is some kilobytes and a few dozen bytes per school, however many wait. It moves on four times a
 //! second; a poll only reads the [`Outlook`]. Pure: the time is passed in.
 
 mod bands;
+mod newcomers;
 mod pace;
 mod probes;
 
@@ -21,10 +24,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::curve::Curve;
 use crate::room::Room;
-use crate::turn::{Serving, Turn};
+use crate::turn::Serving;
 use crate::view::Door;
 
 pub use bands::Bands;
+use newcomers::Newcomers;
 use pace::{Pace, Speed};
 pub use probes::Scores;
 use probes::{Left, Probes};
@@ -37,6 +41,8 @@ const PIPE: f64 = 1.5;
 /// More of it than that is smoothed with this time constant and believed up to so much, in seconds.
 const EXCESS_TIME: f64 = 1.0;
 const MOST_EXCESS: f64 = 30.0;
+/// Fewer of the called than this part do not come: whoever counts so is wrong about something else.
+const LEAST_SHOW: f64 = 0.1;
 /// A reason is shown for so long: every browser that waits asks within it, hidden tabs too.
 const SHOWN: Duration = Duration::from_secs(90);
 
@@ -81,7 +87,8 @@ pub struct Word {
     /// By how many seconds of work more than usual are let in already.
     #[serde(rename = "x", default)]
     pub excess: f64,
-    /// How much shorter the wait may be, as a factor: nobody knows yet how many stay away.
+    /// How much shorter the wait may be, as a factor: nobody knows yet how many stay away, or the room is
+    /// faster than is promised.
     #[serde(rename = "d", default = "no_doubt")]
     pub doubt: f64,
     /// Why it was last taken back, and how many seconds ago.
@@ -112,7 +119,8 @@ pub struct Outlook {
     /// By how many seconds of work more than usual are let in already: so much longer it takes until
     /// the room is called further; less than 0 if there are fewer.
     pub excess: f64,
-    /// How much shorter than that the wait may be, as a factor: nobody knows yet how many stay away.
+    /// How much shorter than that the wait may be, as a factor: nobody knows yet how many stay away, or the
+    /// room is faster than is promised.
     pub doubt: f64,
     /// How far the real wait may be from what follows from it.
     pub bands: Bands,
@@ -157,7 +165,11 @@ pub(crate) struct Sight {
 #[derive(Clone, Debug)]
 pub(crate) struct Forecast {
     stepped: Option<Duration>,
+    /// Who waits.
     curve: Curve,
+    newcomers: Newcomers,
+    /// How many who are not here yet go before some turns.
+    others: Vec<(u64, f64)>,
     pace: Pace,
     bands: Bands,
     probes: Probes,
@@ -165,6 +177,8 @@ pub(crate) struct Forecast {
     /// Whether what the pool can do was known at the step before.
     settled: bool,
     reason: Option<(Reason, Duration)>,
+    /// Pupils who were let in already at the step before.
+    owed: f64,
     excess: f64,
     doubt: f64,
     outlook: Outlook,
@@ -175,12 +189,15 @@ impl Default for Forecast {
         Self {
             stepped: None,
             curve: Curve::default(),
+            newcomers: Newcomers::default(),
+            others: Vec::new(),
             pace: Pace::default(),
             bands: Bands::default(),
             probes: Probes::default(),
             door: Door::Open,
             settled: false,
             reason: None,
+            owed: 0.0,
             excess: 0.0,
             doubt: no_doubt(),
             outlook: Outlook::default(),
@@ -200,8 +217,7 @@ impl Forecast {
         let dt = self.stepped.map_or(STEP, |last| now.saturating_sub(last));
         self.stepped = Some(now);
         let serving = room.serving();
-        let released = self.curve.ahead(Turn(serving.0));
-        self.curve = Curve::of(room);
+        let called = self.count_called(now, dt, room);
         let waiting = self.curve.waiting();
         match (self.door, sight.door) {
             (Door::Down, Door::Open) => self.say(now, Reason::Outage),
@@ -213,23 +229,31 @@ impl Forecast {
             self.pace.stop();
             self.probes.drop_all();
         } else if waiting > 0.0 {
-            if !(sight.settled && self.settled) {
+            if self.settled && !sight.settled {
+                self.pace.keep();
+            }
+            let again = sight.settled && !self.settled;
+            if again || !sight.settled {
                 self.pace.guess();
             }
             self.settled = sight.settled;
             let speed = Speed {
-                called: released,
+                called: called - self.filling(sight),
                 capacity: sight.capacity,
                 overdue: sight.overdue,
                 show_rate: sight.show_rate,
             };
             let reason = self.pace.step(now, dt, &speed);
+            if again {
+                self.pace.go_on();
+            }
             if let (Some(reason), None) = (reason, sight.heard) {
                 self.say(now, reason);
             }
         } else {
             self.pace.idle();
         }
+        self.owed = sight.owed;
         let usual = PIPE + sight.lead;
         let excess = self
             .pace
@@ -251,6 +275,12 @@ impl Forecast {
                 (reason, now.saturating_sub(ago))
             });
         }
+        self.others = match self.pace.promised() {
+            Some(pace) if waiting > 0.0 && sight.settled => {
+                self.newcomers.ahead(room, &self.curve, pace)
+            }
+            _ => Vec::new(),
+        };
         self.look(now, serving, sight.settled);
         let shown = |at: Duration| now.saturating_sub(at) < SHOWN;
         self.outlook = Outlook {
@@ -265,11 +295,36 @@ impl Forecast {
         };
     }
 
+    /// Pupils called since the step before, those among them who came meanwhile.
+    fn count_called(&mut self, now: Duration, dt: Duration, room: &Room) -> f64 {
+        let joined = self.newcomers.step(now, dt, room);
+        let before = self.curve.waiting();
+        self.curve = Curve::of_pupils(room);
+        (before + joined - self.curve.waiting()).max(0.0)
+    }
+
+    /// How many of the called only fill up what is let in already; less than 0 if those are worked off
+    /// and nobody is called for them, as after a pool has become slower. It says nothing of the pace. With a
+    /// gated page it cannot be seen: whoever types has been called long ago.
+    fn filling(&self, sight: &Sight) -> f64 {
+        if sight.lead > 0.0 {
+            return 0.0;
+        }
+        let shows = sight.show_rate.unwrap_or(1.0).max(LEAST_SHOW);
+        (sight.owed - self.owed) / shows
+    }
+
+    /// Who goes before a turn of this room, those among them who are not here yet.
+    pub(crate) fn curve(&self, room: &Room) -> Curve {
+        Curve::of_pupils(room).with(&self.others)
+    }
+
     /// Scores the forecasts that are decided, and notes new ones.
     fn look(&mut self, now: Duration, serving: Serving, settled: bool) {
         let pace = self.pace.promised();
+        let curve = self.curve.with(&self.others);
         let left = Left {
-            curve: &self.curve,
+            curve: &curve,
             pace,
             excess: self.excess,
             reason: self.reason,
@@ -283,7 +338,7 @@ impl Forecast {
                 bands: self.bands,
                 reason: None,
             };
-            self.probes.note(now, &self.curve, &outlook);
+            self.probes.note(now, &curve, &outlook);
         }
     }
 

@@ -8,7 +8,7 @@ use super::Reason;
 /// slow that single ones would shake it.
 const CAPACITY_TIME: (f64, f64) = (8.0, 20.0);
 const SHOW_TIME: f64 = 8.0;
-const CALLED_TIME: f64 = 40.0;
+const CALLED_TIME: f64 = 90.0;
 /// What is assumed at first of the pupils called counts as so many seconds of measuring.
 const CALLED_ASSUMED: f64 = 8.0;
 /// A capacity that stays away from its average by so much has changed, and the average starts anew
@@ -29,12 +29,21 @@ const LEAST_SHOW: f64 = 0.05;
 /// The pace promised is a little below the one measured, and at first, when that is little more than
 /// a guess, well below.
 const MARGIN: f64 = 0.97;
-const MARGIN_AT_FIRST: f64 = 0.88;
-/// When it is taken back, then by enough to do so only once.
+const MARGIN_AT_FIRST: f64 = 0.8;
+/// When it is taken back, then by enough to do so only once; if it was in the same while, by more.
 const MARGIN_BACK: f64 = 0.94;
-/// It follows a faster room with this time constant, in seconds; so many times faster for each time
-/// that the room is faster by as much again: a little may be noise, a lot is none.
-const RISE_TIME: f64 = 5.0;
+const MARGIN_AGAIN: f64 = 0.85;
+/// It follows a faster room with this time constant, in seconds; within a while after it was taken back
+/// with a longer one, since what was slow once may be so again. If the room is faster by more than so much
+/// of itself there is no doubt, and it follows so many times faster for each time that it is faster by as
+/// much again.
+const RISE_TIME: f64 = 12.0;
+const RISE_TIME_AFTER: f64 = 60.0;
+const AFTER: Duration = Duration::from_mins(1);
+const RISE_SURE: f64 = 0.8;
+/// And a room that is slower by less than is held against noise with this one: by a few per cent, which
+/// nobody is told as a later time.
+const SINK_TIME: f64 = 30.0;
 const RISE_FASTER: f64 = 8.0;
 /// While nobody knows how many of the called stay away, the wait may be shorter by this factor.
 const MAY_STAY_AWAY: f64 = 0.65;
@@ -44,6 +53,8 @@ const STAY_AWAY_TIME: f64 = 20.0;
 /// pupils.
 const HELD: f64 = 0.12;
 const HELD_TIME: (f64, f64) = (1.0, 10.0);
+/// A pace is about the same if it is between so many times and so many times the other.
+const SAME: (f64, f64) = (0.6, 1.5);
 /// Longer gaps between two steps (a stopped process) are no measurement, in seconds.
 const LONGEST_STEP: f64 = 1.0;
 
@@ -79,6 +90,12 @@ pub(super) struct Pace {
     basis: f64,
     /// Since when the room has been slower than promised.
     slower: Option<Duration>,
+    /// What was promised before nobody knew any more what the pool can do.
+    kept: Option<f64>,
+    /// When it was last taken back.
+    taken_back: Option<Duration>,
+    /// The pace that is measured, without holding on to what was promised.
+    seen: f64,
 }
 
 impl Default for Pace {
@@ -93,6 +110,9 @@ impl Default for Pace {
             promised: None,
             basis: 0.0,
             slower: None,
+            kept: None,
+            taken_back: None,
+            seen: 0.0,
         }
     }
 }
@@ -150,6 +170,10 @@ impl Pace {
     }
 
     fn promise(&mut self, now: Duration, dt: f64, pace: f64, capacity: f64) -> Option<Reason> {
+        self.seen = pace;
+        let lately = self
+            .taken_back
+            .is_some_and(|at| now.saturating_sub(at) < AFTER);
         let promised = *self.promised.get_or_insert_with(|| {
             self.basis = capacity;
             pace * MARGIN_AT_FIRST
@@ -157,10 +181,15 @@ impl Pace {
         if pace >= promised * (1.0 - HELD) {
             self.slower = None;
             if pace > promised {
-                let faster = 1.0 + RISE_FASTER * (pace / promised - 1.0);
-                let weight = 1.0 - (-dt * faster / RISE_TIME).exp();
+                let sure = (pace / promised - 1.0 - RISE_SURE).max(0.0);
+                let time = if lately { RISE_TIME_AFTER } else { RISE_TIME };
+                let weight = 1.0 - (-dt / time - dt * RISE_FASTER * sure / RISE_TIME).exp();
                 self.promised = Some(promised + weight * (pace - promised));
                 self.basis += weight * (capacity - self.basis);
+            } else {
+                // Otherwise it would be the largest that noise has shown.
+                let weight = 1.0 - (-dt / SINK_TIME).exp();
+                self.promised = Some(promised + weight * (pace - promised));
             }
             return None;
         }
@@ -175,9 +204,24 @@ impl Pace {
         } else {
             Reason::Fuller
         };
-        self.promised = Some(pace * MARGIN_BACK);
+        let margin = if lately { MARGIN_AGAIN } else { MARGIN_BACK };
+        self.promised = Some(pace * margin);
+        self.taken_back = Some(now);
         self.basis = capacity;
         Some(reason)
+    }
+
+    /// From now on nobody knows what the pool can do.
+    pub(super) fn keep(&mut self) {
+        self.kept = self.promised;
+    }
+
+    /// It is known again: if it is about what it was, so is the promise.
+    pub(super) fn go_on(&mut self) {
+        let about = |kept: &f64| (SAME.0..SAME.1).contains(&(self.seen / kept));
+        if let Some(kept) = self.kept.take().filter(about) {
+            self.promised = Some(kept);
+        }
     }
 
     /// What the pool can do is not known, and nobody is told a time: what is believed now counts, and
@@ -213,11 +257,15 @@ impl Pace {
 
     /// How much shorter the wait may be, as a factor.
     pub(super) fn doubt(&self) -> f64 {
+        let faster = match self.promised {
+            Some(promised) if self.seen > promised => promised / self.seen,
+            _ => 1.0,
+        };
         if self.show_rate.is_some() {
-            return 1.0;
+            return faster;
         }
         let known = (self.measured / STAY_AWAY_TIME).min(1.0);
-        MAY_STAY_AWAY + (1.0 - MAY_STAY_AWAY) * known
+        faster * (MAY_STAY_AWAY + (1.0 - MAY_STAY_AWAY) * known)
     }
 
     /// The capacity it rests on, logins per second.
@@ -320,6 +368,6 @@ mod tests {
         room.goes_on(1.0, 1.0, 1.0);
         room.pace.guess();
         assert_eq!(room.goes_on(0.25, 100.0, 1.0), []);
-        assert!((80.0..100.0).contains(&room.promised()));
+        assert!((75.0..100.0).contains(&room.promised()));
     }
 }

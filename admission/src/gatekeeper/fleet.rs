@@ -12,7 +12,7 @@ use super::company::{Company, Sight};
 use super::crowd::Crowd;
 use super::{Buffered, Gatekeeper, Grant};
 use crate::buffer::WaiterId;
-use crate::conductor::{Scene, part};
+use crate::conductor::{Scene, part, times};
 use crate::flow::TARGET_SHARED;
 use crate::forecast::Word;
 use crate::ledger::{
@@ -800,10 +800,12 @@ impl<W> Gatekeeper<W> {
             return;
         }
         let waiting = self.room.waiting();
+        let places = self.room.places_per_pupil();
         self.room.merge_serving(publish.serving);
         self.waiting = self.room.waiting();
         let released = waiting.saturating_sub(self.waiting);
-        self.conductor.released(now, publish.serving, released);
+        let pupils = part(released, 1.0 / places);
+        self.conductor.released(now, publish.serving, pupils);
     }
 
     /// Whether the ledger has taken over what it was told.
@@ -872,9 +874,10 @@ impl<W> Gatekeeper<W> {
     /// Another gateway has called the room up to here.
     pub fn hear(&mut self, now: Duration, serving: Serving) {
         let waiting = self.room.waiting();
+        let places = self.room.places_per_pupil();
         self.room.merge_serving(serving);
         self.waiting = self.room.waiting();
-        let called = waiting.saturating_sub(self.waiting);
+        let called = part(waiting.saturating_sub(self.waiting), 1.0 / places);
         let pace = self.pace_before();
         let Some(fleet) = &mut self.fleet else { return };
         if fleet.mode == Mode::Frozen && called > 0 {
@@ -951,7 +954,8 @@ impl<W> Gatekeeper<W> {
                 missing: complete.then(|| full.saturating_sub(at_work)),
             };
             let pupils = fleet.company.bound(now, sight, pace, pupils);
-            serving = self.room.after(pupils).0;
+            let places = times(pupils, self.room.places_per_pupil());
+            serving = self.room.after(places).0;
         }
         let wants: Vec<_> = conduct
             .members

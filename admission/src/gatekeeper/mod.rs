@@ -13,8 +13,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::buffer::{Buffer, WaiterId};
-use crate::conductor::{Conductor, Scene, part};
-use crate::curve::Curve;
+use crate::conductor::{Conductor, Scene, part, times};
 use crate::flow::{TARGET, TARGET_APART};
 use crate::forecast::{Forecast, Scores, Sight};
 use crate::learning::{Learning, Lesson};
@@ -500,7 +499,7 @@ impl<W> Gatekeeper<W> {
                 .iter()
                 .map(crate::School::last)
                 .collect(),
-            curve: Curve::of(&self.room),
+            curve: self.forecast.curve(&self.room),
             outlook: self.forecast.outlook(),
         }
     }
@@ -602,9 +601,10 @@ impl<W> Gatekeeper<W> {
                 .fleet
                 .as_mut()
                 .map_or(pupils, |fleet| fleet.crowd.call_for(pupils));
-            let released = self.room.release(called);
+            let places = self.room.places_per_pupil();
+            let released = self.room.release(times(called, places));
             self.waiting = self.waiting.saturating_sub(released);
-            let ours = part(released, self.browsers());
+            let ours = part(released, self.browsers() / places);
             self.conductor.released(now, self.room.serving(), ours);
         }
     }
