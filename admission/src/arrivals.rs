@@ -15,6 +15,13 @@ use crate::turn::{Serving, Turn};
 pub(crate) const COMING: Duration = Duration::from_secs(3);
 /// How long releases are remembered, for the show rate.
 const REMEMBERED: Duration = Duration::from_secs(10);
+/// Whoever comes at all has mostly come by then: one of the shortest poll intervals with its jitter, and
+/// an exchange between gateways. What has come of a release until then says early how many will.
+const PROMPT: Duration = Duration::from_millis(1_750);
+/// To say early how many come, so many of the latest will do.
+const ENOUGH: u64 = 100;
+/// If fewer than this part of those who come do so promptly, what comes promptly says too little.
+const LEAST_PROMPT: f64 = 0.5;
 /// Releases closer together than this are remembered as one.
 const MERGE: Duration = Duration::from_millis(250);
 
@@ -24,6 +31,8 @@ struct Stretch {
     upto: u64,
     released: u64,
     arrived: u64,
+    /// Those who came promptly.
+    promptly: u64,
 }
 
 /// The recent releases and what has become of them. Bounded: at most 160 stretches.
@@ -49,16 +58,19 @@ impl Arrivals {
                 upto: upto.0,
                 released: pupils,
                 arrived: 0,
+                promptly: 0,
             }),
         }
     }
 
-    pub(crate) fn arrived(&mut self, turn: Turn) {
+    pub(crate) fn arrived(&mut self, now: Duration, turn: Turn) {
         let at = self.stretches.partition_point(|s| s.upto < turn.0);
         if let Some(stretch) = self.stretches.get_mut(at)
             && stretch.arrived < stretch.released
         {
             stretch.arrived += 1;
+            let prompt = now.saturating_sub(stretch.at) <= PROMPT;
+            stretch.promptly += u64::from(prompt);
         }
     }
 
@@ -80,5 +92,28 @@ impl Arrivals {
             .filter(|s| now.saturating_sub(s.at) > COMING)
             .fold((0, 0), |(r, a), s| (r + s.released, a + s.arrived));
         (released >= 20).then(|| arrived as f64 / released as f64)
+    }
+
+    /// The same, as early as it can be said: by the latest who had the time to come promptly, and by what
+    /// part of those who came at all did so.
+    pub(crate) fn show_rate_lately(&self, now: Duration) -> Option<f64> {
+        let usual = self.show_rate(now)?;
+        let older = |s: &&Stretch, age: Duration| now.saturating_sub(s.at) > age;
+        let late = self.stretches.iter().filter(|s| older(s, COMING));
+        let (came, promptly) = late.fold((0, 0), |(c, p), s| (c + s.arrived, p + s.promptly));
+        let prompt = promptly as f64 / (came as f64).max(1.0);
+        if prompt < LEAST_PROMPT {
+            return Some(usual);
+        }
+        let (mut released, mut promptly) = (0, 0);
+        let latest = self.stretches.iter().rev().filter(|s| older(s, PROMPT));
+        for stretch in latest {
+            released += stretch.released;
+            promptly += stretch.promptly;
+            if released >= ENOUGH {
+                return Some((promptly as f64 / prompt / released as f64).min(1.0));
+            }
+        }
+        Some(usual)
     }
 }

@@ -125,8 +125,8 @@ impl Conductor {
     }
 
     /// A released pupil has come.
-    pub(crate) fn arrived(&mut self, turn: Turn) {
-        self.arrivals.arrived(turn);
+    pub(crate) fn arrived(&mut self, now: Duration, turn: Turn) {
+        self.arrivals.arrived(now, turn);
     }
 
     /// One step of the pacer. `portion` is the part of the pool that all the inputs are of.
@@ -202,7 +202,7 @@ impl Conductor {
             free: scene.free,
             waiting: scene.waiting,
             settled: self.settled(),
-            show_rate: self.arrivals.show_rate(now).or(self.heard.show_rate),
+            show_rate: self.arrivals.show_rate_lately(now).or(self.heard.show_rate),
             ceiling: scene.ceiling.map(|c| c * scene.portion + scene.help),
         };
         self.controller.step(now, &flow)

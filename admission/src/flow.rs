@@ -11,7 +11,7 @@ const PROPORTIONAL: f64 = 0.3;
 const INTEGRAL: f64 = 0.02;
 const INTEGRAL_RANGE: (f64, f64) = (-0.7, 1.5);
 /// The most the show rate alone may raise the release.
-const FEED_FORWARD_MAX: f64 = 1.5;
+const FEED_FORWARD_MAX: f64 = 2.0;
 /// How much work the buffer should hold.
 pub(crate) const TARGET: Duration = Duration::from_secs(1);
 /// The same with several gateways: a ledger that has lost something decides about no ticket for a
@@ -146,6 +146,7 @@ impl Controller {
             0.0
         };
         let error = (1.0 - (flow.buffered as f64 + surplus) / target).clamp(-1.0, 1.0);
+        let integral = self.integral;
         self.integral =
             (self.integral + INTEGRAL * error * dt).clamp(INTEGRAL_RANGE.0, INTEGRAL_RANGE.1);
         let feed_forward = flow
@@ -166,6 +167,10 @@ impl Controller {
         let bound = (most as u64 + 8).saturating_sub(owed);
         let steady = (self.credit as u64).min(flow.waiting);
         let release = steady.max(urgent).min(bound).min(flow.waiting);
+        if urgent > steady {
+            // The pipe decides and not the loop, which must not wind up against it.
+            self.integral = self.integral.max(integral.min(0.0));
+        }
         self.credit = (self.credit - release as f64).clamp(0.0, rate.max(1.0));
         self.track_pace(release.min(steady) as f64, dt, capacity);
         release

@@ -393,14 +393,14 @@ impl<W> Gatekeeper<W> {
         }
     }
 
-    pub(super) fn arrived(&mut self, turn: Turn) {
+    pub(super) fn arrived(&mut self, now: Duration, turn: Turn) {
         match &mut self.fleet {
             Some(f) if f.mode != Mode::Frozen => {
                 if f.events.arrived.len() < MOST_EVENTS {
                     f.events.arrived.push(turn);
                 }
             }
-            _ => self.conductor.arrived(turn),
+            _ => self.conductor.arrived(now, turn),
         }
     }
 
@@ -908,7 +908,7 @@ impl<W> Gatekeeper<W> {
             self.conductor.lost(events.losses);
             self.conductor.answered(events.refused);
             for turn in events.arrived {
-                self.conductor.arrived(turn);
+                self.conductor.arrived(now, turn);
             }
         }
         let sum = |of: fn(&Report) -> u32| -> u32 {

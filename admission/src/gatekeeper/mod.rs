@@ -238,7 +238,7 @@ impl<W> Gatekeeper<W> {
             self.trials.begin(now);
         }
         self.look_at_clock(now);
-        self.arrived(turn);
+        self.arrived(now, turn);
         self.open.insert((school, turn, epoch));
         let ticket = Some((school, turn, epoch));
         if self.claims_first() {
@@ -289,7 +289,7 @@ impl<W> Gatekeeper<W> {
         if !used.is_some_and(|used| used.take(epoch, tooth)) {
             return Err(Refusal::Used);
         }
-        self.arrived(turn);
+        self.arrived(self.ticked.unwrap_or_default(), turn);
         self.done(school, turn, epoch);
         Ok(())
     }
