@@ -29,7 +29,8 @@ pub struct PoolOutcome {
     /// When the last one who got in was in, in seconds.
     pub ended: f64,
     /// Part of the true capacity that was used while somebody waited. Without its `settling` part
-    /// the same from 10 s after the first arrival and after each change of the capacity.
+    /// the same from 10 s after the first arrival and after each change of the capacity; where the page is gated, from
+    /// 10 s after those who were let in first have typed.
     pub used: f64,
     /// See `used`.
     pub used_settled: f64,

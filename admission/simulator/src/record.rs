@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::outcome::{PoolOutcome, Quantiles, SchoolOutcome, Second};
 use crate::policy::{Promise, Pupil};
-use crate::scenario::Pool;
+use crate::scenario::{Gate, Pool};
 
 /// With so many pupils every promise of every poll is checked, with n times as many every n-th.
 const CHECKED: u64 = 40_000;
@@ -14,6 +14,9 @@ const BACKLOG: f64 = 2.0;
 const LATER: (f64, f64) = (5.0, 0.1);
 /// Before the first so many seconds, and those after a change, are over nothing is settled.
 const SETTLING: f64 = 10.0;
+/// Nor while those still type who were let in to a gated page first, which takes them up to so many times as
+/// long as the others: until then there is nothing that the backend could work on.
+const SLOWEST_TYPIST: f64 = 1.5;
 
 /// A twentieth of a second.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,6 +48,8 @@ pub(crate) struct Record {
     outcome: PoolOutcome,
     hash: f64,
     changes: Vec<f64>,
+    /// Seconds until the first who were let in have typed; 0 if no page is gated.
+    typed: f64,
     slices: Vec<Slice>,
     traces: Vec<Trace>,
     promises: Vec<(f32, Pupil, Promise)>,
@@ -96,6 +101,10 @@ impl Record {
             outcome,
             hash: pool.backend.hash.as_secs_f64(),
             changes: changes.map(|at| at.as_secs_f64()).collect(),
+            typed: match pool.admission.gate {
+                Gate::Page { typing } => SLOWEST_TYPIST * typing.as_secs_f64(),
+                Gate::Submit => 0.0,
+            },
             slices: Vec::new(),
             traces,
             promises: Vec::new(),
@@ -236,10 +245,11 @@ impl Record {
     }
 
     fn settled(&self, at: f64) -> bool {
-        let starts = std::iter::once(&0.0).chain(&self.changes);
-        starts
-            .filter(|start| **start <= at)
-            .all(|start| at >= start + SETTLING)
+        let starts = std::iter::once(&self.typed).chain(&self.changes);
+        at >= self.typed
+            && starts
+                .filter(|start| **start <= at)
+                .all(|start| at >= start + SETTLING)
     }
 
     fn use_of_capacity(&mut self) {

@@ -58,6 +58,8 @@ const REFRESH: Duration = Duration::from_mins(2);
 const CONFIRM: Duration = Duration::from_secs(15);
 /// In quiet time it is learnt that often at most.
 const QUIET_LESSON: Duration = Duration::from_secs(10);
+/// Of so many in flight on average there are now and then so many square roots more.
+const CROWD: f64 = 2.0;
 /// A no-load latency that may be off by so much is doubtful. If it is too low by no more than the
 /// headroom, any cap looks right: so it is tried, that often at most, whether more in flight make
 /// the backend complete more.
@@ -323,6 +325,7 @@ impl Adaptive {
         if measure.samples >= SAMPLES
             && now.saturating_sub(self.lesson) >= QUIET_LESSON
             && delay < 0.5
+            && (delay <= 0.0 || self.is_lonely(measure))
             && let Some(alone) = &mut self.no_load
         {
             alone.rest(measure);
@@ -332,6 +335,14 @@ impl Adaptive {
         self.rate = Some(self.rate.unwrap_or(0.0).max(measure.rate));
         self.confirm_ceiling(now, measure);
         self.reopen(now);
+    }
+
+    /// Whether hardly any login shares a core with another. Where there are only one or two, half of the cap in use
+    /// is two logins at once as often as none, and how long those take is not how long a login takes.
+    fn is_lonely(&self, measure: &Measure) -> bool {
+        let cores = (self.cap - EXTRA) / HEADROOM;
+        let crowd = measure.in_flight + CROWD * measure.in_flight.sqrt();
+        self.cap() == 1 || crowd <= cores
     }
 
     /// At the operator's ceiling the pace is known whatever else the pool could do.
