@@ -117,3 +117,35 @@ impl Arrivals {
         Some(usual)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Forty a second are called; who comes does so after half a second: all of them, and half from ten
+    /// seconds on.
+    #[test]
+    fn how_many_come_is_said_by_the_latest_who_had_the_time_to() {
+        let mut arrivals = Arrivals::default();
+        let at = |step: u64| Duration::from_millis(250 * step);
+        for step in 0..=55 {
+            if step >= 2 {
+                let came = step - 2;
+                let pupils = if came < 40 { 10 } else { 5 };
+                for _ in 0..pupils {
+                    arrivals.arrived(at(step), Turn(10 * came + 1));
+                }
+            }
+            arrivals.released(at(step), Serving(10 * step + 10), 10);
+        }
+        let (usual, lately) = (
+            arrivals.show_rate(at(55)),
+            arrivals.show_rate_lately(at(55)),
+        );
+        assert!(usual.is_some_and(|rate| rate > 0.9), "{usual:?}");
+        assert!(
+            lately.is_some_and(|rate| (rate - 0.6).abs() < 0.11),
+            "{lately:?}"
+        );
+    }
+}

@@ -200,24 +200,50 @@ mod tests {
 
     use super::{Controller, Flow};
 
+    const FLOW: Flow = Flow {
+        capacity: Some(0.5),
+        proven: None,
+        depth: 1.0,
+        buffered: 0,
+        coming: 0,
+        typing: 0,
+        lead: 0.0,
+        cap: 1,
+        free: 0,
+        waiting: 1_000,
+        settled: false,
+        show_rate: None,
+        ceiling: None,
+    };
+
     /// One slot, in use, and a first answer that came late.
     fn called(settled: bool) -> u64 {
-        let flow = Flow {
-            capacity: Some(0.5),
-            proven: None,
-            depth: 1.0,
-            buffered: 0,
-            coming: 0,
-            typing: 0,
-            lead: 0.0,
-            cap: 1,
-            free: 0,
-            waiting: 1_000,
-            settled,
-            show_rate: None,
-            ceiling: None,
-        };
+        let flow = Flow { settled, ..FLOW };
         Controller::default().step(Duration::ZERO, &flow)
+    }
+
+    /// The integral after a minute with so many on the way, and a fifth too many in the buffer.
+    fn wound_down(coming: u64) -> f64 {
+        let flow = Flow {
+            capacity: Some(200.0),
+            buffered: 240,
+            coming,
+            cap: 60,
+            waiting: 100_000,
+            settled: true,
+            ..FLOW
+        };
+        let mut controller = Controller::default();
+        for step in 0..1_200 {
+            controller.step(Duration::from_millis(50 * step), &flow);
+        }
+        controller.integral()
+    }
+
+    #[test]
+    fn the_loop_does_not_wind_up_against_a_pipe_that_is_being_filled() {
+        assert!(wound_down(0) >= 0.0);
+        assert!(wound_down(200) < -0.1);
     }
 
     #[test]
