@@ -424,6 +424,23 @@ impl Balancer {
         usable.peek().is_some() && usable.all(Member::is_mute)
     }
 
+    /// The backends that answer nothing, in use or not, and how long a page waits there.
+    pub(super) fn mute(&self, now: Duration) -> Vec<(Id, Duration)> {
+        let mute = self.members.iter().filter(|m| m.is_mute());
+        mute.map(|m| (m.id, m.page_patience(now))).collect()
+    }
+
+    /// Whether the answer to a knock that came too late is to be waited for.
+    pub(super) fn waits_on(&mut self, id: Id) -> bool {
+        let member = self.members.iter_mut().find(|m| m.id == id);
+        member.is_some_and(Member::waits_on)
+    }
+
+    /// The answer to a late knock has come, after so long; or none will.
+    pub(super) fn late(&mut self, now: Duration, id: Id, took: Option<Duration>) {
+        self.change(id, |member, _| member.late(now, took));
+    }
+
     /// The latency of the pool's logins, in seconds.
     fn usual(&self, now: Duration) -> f64 {
         self.logins.value(now).unwrap_or(0.0)
