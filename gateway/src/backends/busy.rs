@@ -102,9 +102,21 @@ impl Busy {
         };
         let latency = means.then_some((self.kind, took));
         self.head = Head::Good;
-        let since = self.since;
-        self.shared.lock().answered(now, self.id, since, latency);
+        // Of a login's answer more has to come: what breaks it off would else be found out by five others.
+        let decides = (self.kind != Kind::Login).then_some(self.since);
+        let mut balancer = self.shared.lock();
+        balancer.answered(now, self.id, decides, latency);
+        drop(balancer);
         self.shared.tell();
+    }
+
+    /// The answer to a login has come, all of it or all that is read ahead.
+    pub(crate) fn proven(&mut self) {
+        if self.head == Head::Good {
+            let now = self.shared.clock.now();
+            self.shared.lock().proven(now, self.id, self.since);
+            self.shared.tell();
+        }
     }
 
     /// Something of the answer has come.

@@ -237,19 +237,18 @@ impl Member {
 
     /// It begins to answer well; `latency` if the time it took means something. Whether it ends so is
     /// another matter: a body that breaks off would else end every row of failures that it is part of.
-    pub(super) fn answered(
-        &mut self,
-        now: Duration,
-        sent: Duration,
-        latency: Option<(Kind, Duration)>,
-    ) {
+    pub(super) fn answered(&mut self, now: Duration, latency: Option<(Kind, Duration)>) {
         self.quiet.answered();
         match latency {
             Some((Kind::Login, took)) => self.logins.observe(now, took.as_secs_f64()),
             Some((Kind::Read, took)) => self.reads.observe(now, took.as_secs_f64()),
             Some((Kind::Write, _)) | None => {}
         }
-        // What was under way when it was ejected decides nothing, however late it is answered.
+    }
+
+    /// It has answered what was sent at `sent` so far that a trial is over. What was under way when it was
+    /// ejected decides nothing, however late it is answered.
+    pub(super) fn proven(&mut self, now: Duration, sent: Duration) {
         if let Standing::Trial {
             login: Some(at), ..
         } = self.standing

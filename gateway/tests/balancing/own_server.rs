@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::common::{Browser, eventually, get, post, send};
+use super::common::{Browser, eventually, post, send};
 use super::fickle::{Fickle, Mood};
 use super::{Asked, QUICK, Stream, gateway};
 
