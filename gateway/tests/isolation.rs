@@ -405,7 +405,7 @@ async fn an_answer_that_has_begun_is_not_given_up() {
             let name = format!("einlass_backend_{what}_{of}");
             gateway.metric(&name).await
         };
-        number("unfinished").await == 1.0 && number("in_flight").await == 0.0
+        number("unfinished").await > 0.0 && number("in_flight").await < 1.0
     };
     assert!(eventually(begun).await);
     speaks.send_replace(false);

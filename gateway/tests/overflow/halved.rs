@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use einlass_benches::platform::{BUCKET_MILLIS, LoginRecord, Platform, Snapshot};
-use einlass_benches::rush::{Plan, School, run};
+use einlass_benches::rush::{Plan, Report, School, run};
 use hyper::StatusCode;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -185,10 +185,6 @@ fn quantile(sorted: &[f64], part: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * part) as usize]
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
 /// What the south's own logins that reached the platform then found there, in seconds, sorted: how long they
 /// waited for a worker, and how long they took with that.
 fn at_the_platform(record: &Snapshot, from: u64, to: u64) -> [Vec<f64>; 2] {
@@ -225,8 +221,7 @@ async fn learn(gateway: &Gateway, north: &Platform) {
     });
     let report = report.await.unwrap();
     assert_eq!((report.got_in, report.errors.len()), (700, 0));
-    let over = async || gateway.metric(THERE).await < 1.0 && gateway.metric(LIMIT).await < 1.0;
-    assert!(eventually(over).await);
+    assert!(eventually(async || is_over(gateway).await).await);
     let look = Look::at(gateway.desk).await;
     println!("learnt: {look:?}");
     // Nobody has told them. What they found is what they can do, and a little more.
@@ -236,23 +231,146 @@ async fn learn(gateway: &Gateway, north: &Platform) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn while_half_of_a_region_is_gone_another_one_lends_what_it_has_measured_and_its_pupils_do_not_notice()
- {
-    let north = timed_platform(1, WORKERS, LOGIN).await;
-    let south = timed_platform(1, WORKERS, LOGIN).await;
-    let adaptive = "mode = \"adaptive\"";
-    let gateway = Setup::default()
-        .region("north", north.backends(), MOST, &[(NORTH, 900)], adaptive)
-        .region("south", south.backends(), MOST, &[(SOUTH, 900)], adaptive)
-        .text("[region.north.overflow]\nto = [\"south\"]\n")
-        .start()
-        .await;
-    learn(&gateway, &north).await;
-    let moment = || [&north, &south].map(|platform| platform.snapshot(false).now_micros);
-    let quiet = south.snapshot(false);
-    let sent_before = gateway.metric(SENT).await;
+/// A moment of the morning, by our clock and by those of the platforms in the north and in the south.
+#[derive(Clone, Copy)]
+struct Moment {
+    at: Instant,
+    there: [u64; 2],
+}
 
+impl Moment {
+    fn now(platforms: [&Platform; 2]) -> Self {
+        Self {
+            at: Instant::now(),
+            there: platforms.map(|platform| platform.snapshot(false).now_micros),
+        }
+    }
+}
+
+/// What was seen of a morning: when all was well, since half of the north was gone, since it was back, and
+/// until all were in.
+struct Seen {
+    moments: [Moment; 4],
+    north: Report,
+    own: Own,
+    looks: Vec<Look>,
+    /// Logins of the north that were performed in the south.
+    lent: f64,
+    platforms: [Snapshot; 2],
+    most_in_south: usize,
+}
+
+impl Seen {
+    /// The time before half of the north was gone, the time without it, and the time after that.
+    fn times(&self) -> [(Moment, Moment); 3] {
+        let [whole, halved, back, end] = self.moments;
+        [(whole, halved), (halved, back), (back, end)]
+    }
+
+    /// Everybody of the north is in, in order, and there were never more at its platform than may be: also in
+    /// the moment when its capacity was back.
+    fn judge_north(&self) {
+        let report = &self.north;
+        assert_eq!(report.got_in, report.started);
+        assert!(report.errors.is_empty(), "{:?}", report.errors);
+        assert_eq!((report.order_inversions, report.shown_place_grew), (0, 0));
+        for (look, cap) in with_cap(&self.looks, |look| look.north) {
+            assert!(look.north.in_flight <= cap, "of {cap}: {look:?}");
+        }
+    }
+
+    /// The south lent what it had measured, and no more.
+    fn judge_what_was_lent(&self) {
+        let lent = self.lent;
+        assert!(lent >= 50.0, "{lent} were helped out");
+        for (look, cap) in with_cap(&self.looks, |look| look.south) {
+            let free = (cap * FREE).ceil();
+            assert!(look.guests <= cap - free, "of {cap}: {look:?}");
+            assert!(look.south.in_flight <= cap, "of {cap}: {look:?}");
+        }
+        let caps = self.looks.iter().map(|look| look.south.cap);
+        let (most, cap) = (self.most_in_south, caps.fold(0.0, f64::max));
+        let (halved, back) = self.times()[1];
+        let south = &self.platforms[1];
+        let time = bucket(south, halved.there[1])..bucket(south, back.there[1]);
+        let at_work = south.mean_in_flight(time);
+        println!("{lent} lent; in flight in the south {at_work:.1}, at most {most} of {cap}");
+        assert!(most as f64 <= cap, "{most} in flight of {cap}");
+        assert!(at_work <= WORKERS as f64, "{at_work} in flight");
+    }
+
+    /// The south's own pupils noticed nothing: none had to wait for a turn, and none for longer.
+    fn judge_waits(&self) {
+        let failed = self.own.failed.lock().unwrap();
+        assert!(failed.is_empty(), "{failed:?}");
+        let [before, during, _] = self.times();
+        let times = [before, during];
+        let until_in = times.map(|(from, to)| self.own.between(from.at, to.at));
+        let there =
+            times.map(|(from, to)| at_the_platform(&self.platforms[1], from.there[1], to.there[1]));
+        let [[queued_before, took_before], [queued, took]] = there;
+        let (queued, took) = ([queued_before, queued], [took_before, took]);
+        for (what, of) in [
+            ("until they were in", &until_in),
+            ("for a worker", &queued),
+            ("at the platform", &took),
+        ] {
+            let at = |part| of.each_ref().map(|sorted| quantile(sorted, part) * 1e3);
+            let (median, nine) = (at(0.5), at(0.9));
+            println!("{what}, ms, before and then: median {median:.1?}, nine in ten {nine:.1?}");
+        }
+        for of in [until_in, took] {
+            let medians = of.each_ref().map(|sorted| quantile(sorted, 0.5));
+            assert!(medians[1] <= medians[0] * NOTICED, "{medians:?}");
+        }
+        let nine_in_ten = queued.each_ref().map(|sorted| quantile(sorted, 0.9));
+        let more = nine_in_ten[1] - nine_in_ten[0];
+        let noticed = LOGIN.as_secs_f64() * (NOTICED - 1.0);
+        assert!(more <= noticed, "{more} s more for a worker");
+    }
+
+    /// When the north was whole again its logins came home without a dent in those of both.
+    fn judge_seconds(&self) {
+        let sums = self.times().map(|(from, to)| {
+            let [north, south] =
+                [0, 1].map(|of| per_second(&self.platforms[of], from.there[of], to.there[of]));
+            println!("logins per second in the north {north:?}, in the south {south:?}");
+            let both = north.iter().zip(&south).map(|(n, s)| f64::from(n + s));
+            both.collect::<Vec<f64>>()
+        });
+        let usual = quantile(&sorted(sums[0].clone()), 0.5);
+        let least = |seconds: usize| {
+            let windows = sums[2].windows(seconds);
+            let means = windows.map(|window| window.iter().sum::<f64>() / seconds as f64);
+            means.fold(f64::INFINITY, f64::min)
+        };
+        let (one, three) = (least(1), least(3));
+        println!("{usual} before, since it is back at least {one}, in any three {three:.1}");
+        assert!(one >= usual * EVERY_SECOND, "{:?}", sums[2]);
+        assert!(three >= usual * ANY_THREE, "{:?}", sums[2]);
+    }
+
+    /// The curve of both regions, every half second.
+    fn show(&self) {
+        for look in self.looks.iter().step_by(5) {
+            println!(
+                "{:5.1} s: north {} of {}, south {} of {}, guests {} of {}",
+                (look.at - self.moments[0].at).as_secs_f64(),
+                look.north.in_flight,
+                look.north.cap,
+                look.south.in_flight,
+                look.south.cap,
+                look.guests,
+                look.allowed
+            );
+        }
+    }
+}
+
+/// Plays the morning.
+async fn play(gateway: &Gateway, north: &Platform, south: &Platform) -> Seen {
+    let now = || Moment::now([north, south]);
+    let (quiet, sent) = (south.snapshot(false), gateway.metric(SENT).await);
     let own = Own::start(gateway.edge);
     let crowd = tokio::spawn(run(Plan {
         targets: vec![gateway.edge],
@@ -266,123 +384,49 @@ async fn while_half_of_a_region_is_gone_another_one_lends_what_it_has_measured_a
     // Until those are in who were the first to come.
     own.come(Instant::now(), 25).await;
     let watch = Watch::start(gateway.desk);
-    let (whole, whole_at) = (Instant::now(), moment());
-    own.come(whole, 200).await;
-
+    let whole = now();
+    own.come(whole.at, 200).await;
     north.set_workers(WORKERS / 2);
-    let (halved, halved_at) = (Instant::now(), moment());
-    own.come(halved, 275).await;
-    let lent = gateway.metric(SENT).await - sent_before;
-
+    let halved = now();
+    own.come(halved.at, 275).await;
+    let lent = gateway.metric(SENT).await - sent;
     north.set_workers(WORKERS);
-    let (back, back_at) = (Instant::now(), moment());
+    let back = now();
     let report = crowd.await.unwrap().unwrap();
-    let end_at = moment();
-    let over = async || gateway.metric(LIMIT).await < 1.0 && gateway.metric(THERE).await < 1.0;
-    assert!(eventually(over).await);
-    let looks = watch.seen();
-    drop(watch);
+    let moments = [whole, halved, back, now()];
+    // Nobody is sent any more, and nobody may be.
+    assert!(eventually(async || is_over(gateway).await).await);
+    Seen {
+        moments,
+        north: report,
+        own,
+        looks: watch.seen(),
+        lent,
+        platforms: [north, south].map(|platform| platform.snapshot(true)),
+        most_in_south: south.snapshot(false).after(&quiet).max_in_flight,
+    }
+}
 
-    let [in_north, in_south] = [&north, &south].map(|platform| platform.snapshot(true));
-    let waits = [(whole, halved), (halved, back)].map(|(from, to)| own.between(from, to));
-    let worked = [(whole_at, halved_at), (halved_at, back_at)]
-        .map(|(from, to)| at_the_platform(&in_south, from[1], to[1]));
-    let [[queued_before, took_before], [queued, took]] = worked;
-    let (queued, took) = ([queued_before, queued], [took_before, took]);
-    for (name, of) in [
-        ("until they were in", &waits),
-        ("for a worker", &queued),
-        ("at the platform", &took),
-    ] {
-        let at = |part| of.each_ref().map(|sorted| quantile(sorted, part) * 1e3);
-        println!(
-            "{name}, in ms, before and while it helps: {} and {} logins, median {:.1?}, mean {:.1?}, nine in ten {:.1?}",
-            of[0].len(),
-            of[1].len(),
-            at(0.5),
-            of.each_ref().map(|sorted| mean(sorted) * 1e3),
-            at(0.9)
-        );
-    }
-    let curves = [
-        (whole_at, halved_at),
-        (halved_at, back_at),
-        (back_at, end_at),
-    ]
-    .map(|(from, to)| {
-        let of = [
-            per_second(&in_north, from[0], to[0]),
-            per_second(&in_south, from[1], to[1]),
-        ];
-        println!(
-            "logins per second in the north {:?}, in the south {:?}",
-            of[0], of[1]
-        );
-        of
-    });
-    for (look, since) in looks.iter().map(|look| (look, look.at - whole)).step_by(5) {
-        println!(
-            "{:5.1} s: north {} of {}, south {} of {}, guests {} of {}",
-            since.as_secs_f64(),
-            look.north.in_flight,
-            look.north.cap,
-            look.south.in_flight,
-            look.south.cap,
-            look.guests,
-            look.allowed
-        );
-    }
+async fn is_over(gateway: &Gateway) -> bool {
+    gateway.metric(LIMIT).await < 1.0 && gateway.metric(THERE).await < 1.0
+}
 
-    // Everybody of the north is in, in order.
-    assert_eq!(report.got_in, report.started);
-    assert!(report.errors.is_empty(), "{:?}", report.errors);
-    assert_eq!((report.order_inversions, report.shown_place_grew), (0, 0));
-    // The south lent what it had measured, and no more.
-    assert!(lent >= 50.0, "{lent} were helped out");
-    for (look, cap) in with_cap(&looks, |look| look.south) {
-        let reserve = (cap * FREE).ceil();
-        assert!(look.guests <= cap - reserve, "of {cap}: {look:?}");
-        assert!(look.south.in_flight <= cap, "of {cap}: {look:?}");
-    }
-    let cap = looks.iter().map(|look| look.south.cap).fold(0.0, f64::max);
-    let most = in_south.clone().after(&quiet).max_in_flight;
-    assert!(most as f64 <= cap, "{most} in flight of {cap}");
-    let at_work =
-        in_south.mean_in_flight(bucket(&in_south, halved_at[1])..bucket(&in_south, back_at[1]));
-    println!(
-        "{lent} were helped out; {at_work:.1} in flight in the south, at most {most} of {cap}"
-    );
-    assert!(at_work <= WORKERS as f64, "{at_work} in flight");
-    // Its own pupils noticed nothing: none had to wait for a turn, and none for longer.
-    assert!(own.failed.lock().unwrap().is_empty(), "{:?}", own.failed);
-    for of in [waits, took] {
-        let medians = of.each_ref().map(|sorted| quantile(sorted, 0.5));
-        assert!(medians[1] <= medians[0] * NOTICED, "{medians:?}");
-    }
-    let nine_in_ten = queued.each_ref().map(|sorted| quantile(sorted, 0.9));
-    let more = nine_in_ten[1] - nine_in_ten[0];
-    let noticed = LOGIN.as_secs_f64() * (NOTICED - 1.0);
-    assert!(more <= noticed, "{more} s more for a worker");
-    // The north had no more in flight than it may, also in the moment when its capacity was back.
-    for (look, cap) in with_cap(&looks, |look| look.north) {
-        assert!(look.north.in_flight <= cap, "of {cap}: {look:?}");
-    }
-    // And no second was worse than those of before.
-    let sums = curves.map(|[north, south]| -> Vec<u32> {
-        north.iter().zip(&south).map(|(n, s)| n + s).collect()
-    });
-    let usual = quantile(
-        &sorted(sums[0].iter().copied().map(f64::from).collect()),
-        0.5,
-    );
-    let least = |seconds: usize| {
-        let windows = sums[2].windows(seconds).map(|of| of.iter().sum::<u32>());
-        windows.min().map_or(0.0, f64::from) / seconds as f64
-    };
-    let (one, three) = (least(1), least(3));
-    println!(
-        "{usual} logins per second before, since it is back at least {one}, in any three {three:.1}"
-    );
-    assert!(one >= usual * EVERY_SECOND, "{:?}", sums[2]);
-    assert!(three >= usual * ANY_THREE, "{:?}", sums[2]);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_that_found_out_what_it_can_do_lends_that_and_its_own_pupils_do_not_notice() {
+    let north = timed_platform(1, WORKERS, LOGIN).await;
+    let south = timed_platform(1, WORKERS, LOGIN).await;
+    let adaptive = "mode = \"adaptive\"";
+    let gateway = Setup::default()
+        .region("north", north.backends(), MOST, &[(NORTH, 900)], adaptive)
+        .region("south", south.backends(), MOST, &[(SOUTH, 900)], adaptive)
+        .text("[region.north.overflow]\nto = [\"south\"]\n")
+        .start()
+        .await;
+    learn(&gateway, &north).await;
+    let seen = play(&gateway, &north, &south).await;
+    seen.show();
+    seen.judge_north();
+    seen.judge_what_was_lent();
+    seen.judge_waits();
+    seen.judge_seconds();
 }
