@@ -20,12 +20,21 @@ pub(super) struct Quiet {
     owed: Option<Owed>,
     /// It has not answered the last knock either.
     mute: bool,
-    knocking: bool,
+    knock: Knock,
     /// An answer to an earlier knock is still waited for.
     late: bool,
-    /// It was ejected while it was asked, and what it owes the last was not forgotten for that.
-    unsettled: bool,
     next_knock: Duration,
+}
+
+/// Whether the backend is being asked for a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Knock {
+    #[default]
+    No,
+    UnderWay,
+    /// And it was ejected meanwhile: whether it is mute is known when this is over, although nothing is owed
+    /// any more.
+    Unsettled,
 }
 
 /// What has been sent since the backend last gave a sign of life.
@@ -54,7 +63,9 @@ impl Quiet {
     pub(super) fn answered(&mut self) {
         self.owed = None;
         self.mute = false;
-        self.unsettled = false;
+        if self.knock == Knock::Unsettled {
+            self.knock = Knock::UnderWay;
+        }
     }
 
     /// It owes nothing any more, answered or not.
@@ -66,7 +77,9 @@ impl Quiet {
     /// whether those who wait there wait in vain.
     pub(super) fn left_out(&mut self) {
         self.owed = None;
-        self.unsettled = self.knocking;
+        if self.knock == Knock::UnderWay {
+            self.knock = Knock::Unsettled;
+        }
     }
 
     /// It answers neither requests nor knocks.
@@ -87,16 +100,18 @@ impl Quiet {
     /// Whether to knock now; if so it counts as begun. After half of the patience, so that the answer
     /// is known when all of it is over.
     pub(super) fn knock(&mut self, now: Duration, patience: Duration) -> bool {
-        let due = !self.knocking && now >= self.next_knock && self.suspect(now, patience);
-        self.knocking |= due;
+        let idle = self.knock == Knock::No && now >= self.next_knock;
+        let due = idle && self.suspect(now, patience);
+        if due {
+            self.knock = Knock::UnderWay;
+        }
         due
     }
 
     pub(super) fn knocked(&mut self, now: Duration, patience: Duration, answered: bool) {
-        self.knocking = false;
+        let unsettled = std::mem::take(&mut self.knock) == Knock::Unsettled;
         // It may have answered in the meantime, and owe something new.
-        self.mute = !answered && (self.unsettled || self.suspect(now, patience));
-        self.unsettled = false;
+        self.mute = !answered && (unsettled || self.suspect(now, patience));
         self.next_knock = now + if answered { ANSWERED } else { AGAIN };
     }
 

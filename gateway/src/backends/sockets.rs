@@ -6,6 +6,7 @@
 //! the socket is shut down, the read under the request ends as if the backend had closed.
 
 use std::collections::HashMap;
+use std::net::Shutdown;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -13,7 +14,6 @@ use parking_lot::Mutex;
 use pingora_core::upstreams::peer::{HttpPeer, Tracer, Tracing};
 use pingora_core::{ErrorType, OrErr as _};
 use socket2::SockRef;
-use std::net::Shutdown;
 
 /// Those of one pool, by the number that pingora knows each by.
 #[derive(Clone, Debug, Default)]
