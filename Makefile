@@ -28,7 +28,7 @@ capacity: build-tools    ## the pacer, told nothing, against the best fixed sett
 	cargo build --workspace --bins
 	$(DEMO) capacity --markdown deploy/handbook/capacity.md
 
-isolation: build-tools    ## one region in trouble, another one that should not notice; about six minutes, ROUNDS=1: half of that
+isolation: build-tools    ## one region in trouble, another one that should not notice; about six minutes, ROUNDS=1: half of that; WAITING=100000: so many wait
 	cargo build --workspace --bins
 	$(DEMO) isolation --markdown deploy/handbook/isolation.md
 

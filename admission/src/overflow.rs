@@ -11,8 +11,10 @@
 
 use std::time::Duration;
 
-/// The part of the cap that guests leave free.
-const RESERVE: f64 = 0.2;
+/// The part of the cap that guests leave free. A measured cap is 15 % above what the pool works on at once, in
+/// a first estimate up to a third: with a fifth free, guests took the last workers, and one in ten of the
+/// pool's own pupils waited a tenth longer.
+const RESERVE: f64 = 0.3;
 /// The busiest moment of the pool's own pupils is remembered for about so long, in seconds.
 const MEMORY: f64 = 5.0;
 /// From nothing to all of the spare capacity it takes so long, in seconds.
@@ -150,12 +152,12 @@ mod tests {
     #[test]
     fn it_takes_what_is_spare_step_by_step_and_no_more() {
         let mut overflow = Overflow::new(1_000);
-        // Of a hundred, thirty are the pool's own and twenty stay free.
+        // Of a hundred, thirty are the pool's own and thirty stay free.
         let allowed = run(&mut overflow, 0.0, 10.0, |guests| host(100, 30 + guests));
-        assert_eq!(allowed.last(), Some(&50));
+        assert_eq!(allowed.last(), Some(&40));
         let steps = allowed.windows(2).map(|w| w[1].saturating_sub(w[0]));
         assert!(steps.max().unwrap() <= 1, "{allowed:?}");
-        let half = allowed.iter().position(|a| *a >= 25).unwrap();
+        let half = allowed.iter().position(|a| *a >= 20).unwrap();
         assert!((40..=60).contains(&half), "after {half} ticks");
     }
 
@@ -170,7 +172,7 @@ mod tests {
     fn it_is_given_back_at_once_when_the_pools_own_pupils_come() {
         let mut overflow = Overflow::new(1_000);
         run(&mut overflow, 0.0, 20.0, |guests| host(100, guests));
-        let allowed = run(&mut overflow, 20.0, 0.05, |_| host(100, 80 + 70));
+        let allowed = run(&mut overflow, 20.0, 0.05, |_| host(100, 60 + 70));
         assert_eq!(allowed, [10]);
     }
 
@@ -206,16 +208,16 @@ mod tests {
         run(&mut overflow, 0.0, 20.0, |guests| host(100, guests));
         run(&mut overflow, 20.0, 0.1, |guests| host(100, 60 + guests));
         let soon = run(&mut overflow, 20.1, 1.0, |guests| host(100, guests));
-        assert!(soon.iter().all(|allowed| *allowed <= 33), "{soon:?}");
+        assert!(soon.iter().all(|allowed| *allowed <= 23), "{soon:?}");
         let later = run(&mut overflow, 21.1, 30.0, |guests| host(100, guests));
-        assert!(*later.last().unwrap() >= 79, "{later:?}");
+        assert!(*later.last().unwrap() >= 69, "{later:?}");
     }
 
     #[test]
     fn without_need_it_fades_and_does_not_jump_back() {
         let mut overflow = Overflow::new(1_000);
         run(&mut overflow, 0.0, 20.0, |guests| host(100, guests));
-        let mut allowed = 80;
+        let mut allowed = 70;
         for n in 1..=40_u32 {
             let now = Duration::from_secs(20) + TICK * n;
             let next = overflow.step(now, false, &host(100, 0), 0);

@@ -116,8 +116,9 @@ async fn run(
     slot.ended(class.verdict(started.elapsed()));
     let left = timeout.saturating_sub(started.elapsed());
     let (body, whole) = read_ahead(&mut session, left).await;
-    if whole.is_err() {
-        backend.failed();
+    match whole {
+        Ok(_) => backend.proven(),
+        Err(_) => backend.failed(),
     }
     drop(slot);
     backend.free();

@@ -6,15 +6,21 @@ mod common;
 #[path = "../../admission/tests/server/mod.rs"]
 mod redis_server;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::backend::{Backend, FINE};
 use common::steady::Steady;
-use common::{Browser, Setup, eventually, platform};
+use common::{Browser, Gateway, Setup, eventually, get, platform, post, send};
 use einlass_benches::platform::{HashCost, Hole};
 use einlass_benches::rush::{Live, Plan, School, run};
 use hyper::StatusCode;
 use redis_server::RedisServer;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 
 const NORTH: &str = "north.example";
 const SOUTH: &str = "south.example";
@@ -264,6 +270,151 @@ async fn nobody_waits_for_a_timeout_at_a_pool_that_is_known_to_be_silent() {
         assert!(opened.elapsed() < Duration::from_secs(30));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// A region of one backend, with every deadline as it is by default: a minute for pages.
+async fn in_front_of(backend: SocketAddr) -> Gateway {
+    Setup::default()
+        .region("north", &[backend], 8, &[(NORTH, 900)], "")
+        .start()
+        .await
+}
+
+/// Pages of nobody in particular, asked for at once.
+fn ask(gateway: &Gateway, pages: usize) -> JoinSet<()> {
+    let edge = gateway.edge;
+    let mut asking = JoinSet::new();
+    for _ in 0..pages {
+        asking.spawn(async move {
+            let asked = Instant::now();
+            let page = send(edge, get("/", NORTH)).await;
+            let waited = asked.elapsed();
+            println!("{} after {waited:?}", page.status);
+            assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert!(page.text().contains("antwortet nicht"), "{}", page.text());
+            assert!(waited < Duration::from_secs(25), "{waited:?}");
+        });
+    }
+    asking
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_that_were_asked_for_before_anybody_knew_are_told_soon_and_a_login_is_sent_once() {
+    let north = platform(1, 2, HashCost::QUICK).await;
+    let hole = Hole::at("127.0.0.1:0".parse().unwrap(), north.backends()[0])
+        .await
+        .unwrap();
+    let gateway = in_front_of(hole.address).await;
+    let mut pupil = Browser::new(gateway.edge, NORTH);
+    let form = pupil.form().await;
+    hole.swallow();
+    // One of them on the connection that the form came by, the others on new ones.
+    let asking = ask(&gateway, 6);
+    let login = tokio::spawn(async move { pupil.post("/login", &form).await.status });
+    let edge = gateway.edge;
+    let posted: JoinHandle<StatusCode> =
+        tokio::spawn(async move { send(edge, post("/save", NORTH, "text=y")).await.status });
+    asking.join_all().await;
+    // What may have changed something is not given up.
+    assert!(!posted.is_finished());
+    assert_eq!(login.await.unwrap(), StatusCode::GATEWAY_TIMEOUT);
+    hole.open();
+    assert_ne!(posted.await.unwrap(), StatusCode::SERVICE_UNAVAILABLE);
+    let received = || north.snapshot(false).totals.received;
+    assert!(eventually(async || received() >= 1).await);
+    let fine = async || send(edge, get("/login", NORTH)).await.status == StatusCode::OK;
+    assert!(eventually(fine).await);
+    assert_eq!(received(), 1, "it was sent once");
+}
+
+/// A minute is for answers like this one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_poll_at_a_backend_that_answers_others_is_left_alone() {
+    let takes = |request: &str| {
+        let long = request.starts_with("GET /poll");
+        Duration::from_secs(if long { 12 } else { 0 })
+    };
+    let backend = Backend::taking(takes, FINE).await;
+    let gateway = in_front_of(backend.address).await;
+    let asked = Instant::now();
+    let answer = send(gateway.edge, get("/poll", NORTH)).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert!(asked.elapsed() > Duration::from_secs(11));
+    assert!(
+        backend.count() > 1,
+        "it was asked whether it answers at all"
+    );
+}
+
+/// Whoever comes first may be told too much. After that it is known how slow this backend is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_is_only_very_slow_goes_on_being_used() {
+    let backend = Backend::taking(|_| Duration::from_secs(7), FINE).await;
+    let gateway = in_front_of(backend.address).await;
+    let answered = async || send(gateway.edge, get("/", NORTH)).await.status == StatusCode::OK;
+    assert!(eventually(answered).await);
+    assert!(answered().await);
+}
+
+/// A backend that begins its answer to `/long` and ends it when it speaks again; to everything else it says
+/// what it says while it speaks, and nothing else.
+async fn falls_silent() -> (SocketAddr, watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let speaks = watch::Sender::new(true);
+    let watched = speaks.subscribe();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut speaks = watched.clone();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+                        return;
+                    }
+                }
+                if head.starts_with(b"GET /long") {
+                    let half = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf";
+                    stream.write_all(half).await.unwrap();
+                    // Until it has been silent, and speaks again.
+                    speaks.wait_for(|speaks| !speaks).await.unwrap();
+                    speaks.wait_for(|speaks| *speaks).await.unwrap();
+                    stream.write_all(b"half").await.unwrap();
+                } else if *speaks.borrow() {
+                    stream.write_all(FINE).await.unwrap();
+                } else {
+                    let mut nothing = [0; 64];
+                    while stream.read(&mut nothing).await.unwrap_or(0) > 0 {}
+                }
+            });
+        }
+    });
+    (address, speaks)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_has_begun_is_not_given_up() {
+    let (address, speaks) = falls_silent().await;
+    let gateway = in_front_of(address).await;
+    let edge = gateway.edge;
+    let long = tokio::spawn(async move { send(edge, get("/long", NORTH)).await.text() });
+    let of = format!("requests{{pool=\"north\",backend=\"{address}\"}}");
+    let begun = async || {
+        let number = async |what: &str| {
+            let name = format!("einlass_backend_{what}_{of}");
+            gateway.metric(&name).await
+        };
+        number("unfinished").await > 0.0 && number("in_flight").await < 1.0
+    };
+    assert!(eventually(begun).await);
+    speaks.send_replace(false);
+    ask(&gateway, 3).join_all().await;
+    assert!(!long.is_finished());
+    speaks.send_replace(true);
+    assert_eq!(long.await.unwrap(), "halfhalf");
+    let fine = async || send(edge, get("/", NORTH)).await.status == StatusCode::OK;
+    assert!(eventually(fine).await);
 }
 
 /// Waits, goes in, and is told to type again at most as often as somebody had to try.

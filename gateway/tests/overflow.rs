@@ -8,6 +8,8 @@
 )]
 
 mod common;
+#[path = "overflow/halved.rs"]
+mod halved;
 #[path = "../../admission/tests/server/mod.rs"]
 mod redis_server;
 
@@ -24,7 +26,7 @@ const NORTH: &str = "north.example";
 const SOUTH: &str = "south.example";
 /// Logins that may be in flight in the south, and how many of them guests leave free.
 const CAP: usize = 10;
-const RESERVE: usize = 2;
+const RESERVE: usize = 3;
 const SENT: &str = "einlass_overflow_logins_total{pool=\"north\",to=\"south\"}";
 const THERE: &str = "einlass_overflow_in_flight_logins{pool=\"north\",to=\"south\"}";
 const LIMIT: &str = "einlass_overflow_limit_logins{pool=\"north\",to=\"south\"}";

@@ -18,7 +18,7 @@ use super::machine::Machine;
 use super::stop::Stop;
 use super::{DemoError, ISOLATION_CONFIG};
 use crate::platform::HashCost;
-use crate::rush::{self, Live, Plan, Report, RushError};
+use crate::rush::{self, Live, Plan, Report, RushError, Waiters};
 
 /// A login keeps a worker for so long, most of it asleep, which costs this machine nothing: what is
 /// compared is the gateway, and not who gets a core.
@@ -26,9 +26,13 @@ const LOGIN: Duration = Duration::from_millis(100);
 /// Logins that come to the quiet region in each second, and for how long they are looked at.
 const QUIET: u32 = 50;
 const LOOK: Duration = Duration::from_secs(12);
-/// Who waits in the region that falls silent, and within which time they come.
+/// Who waits in the region that falls silent, and how fast they come; `WAITING` in the environment says otherwise.
 const WAITING: u32 = 20_000;
-const GATHER: Duration = Duration::from_secs(30);
+const GATHER: u32 = 20_000 / 30;
+/// Of more than that so many are the first, with connections of their own, and go in when it is over. The others
+/// only wait and ask, over few connections: to let all of them in would take this machine many minutes.
+const FIRST: u32 = 2_000;
+const CONNECTIONS: usize = 64;
 /// Threads that hash there meanwhile: hardly anybody is let in, so that the same people wait from look to look.
 const WEAK: usize = 1;
 /// Who comes where three quarters of the capacity are gone, within which time, and the threads that are left.
@@ -65,6 +69,11 @@ impl Trouble {
 /// All looks, and what they happened on.
 pub struct Isolation {
     machine: Machine,
+    /// Who waits in the region that falls silent.
+    waiting: u32,
+    /// Of whom so many only wait, and what of their asking went wrong.
+    only_wait: u32,
+    failures: Vec<String>,
     pairs: Vec<Pair>,
     /// Those who waited in the region that fell silent, and those who came where there was too little capacity.
     crowds: Vec<Report>,
@@ -105,13 +114,20 @@ pub async fn isolation() -> Result<Option<Isolation>, DemoError> {
 }
 
 async fn run() -> Result<Isolation, DemoError> {
-    let rounds = std::env::var("ROUNDS").ok().and_then(|n| n.parse().ok());
-    let rounds = rounds.unwrap_or(ROUNDS);
+    let rounds = environment("ROUNDS").unwrap_or(ROUNDS);
+    let waiting = environment("WAITING").unwrap_or(WAITING);
     let config = ISOLATION_CONFIG;
     let grounds = Grounds::start_busy(config, HashCost::QUICK, None, LOGIN, true).await?;
     let mut gateway = Gateway::start(&grounds.text, grounds.desk, None).await?;
     let mut campaign = Isolation {
         machine: Machine::this(),
+        waiting,
+        only_wait: if waiting > WAITING {
+            waiting - FIRST
+        } else {
+            0
+        },
+        failures: Vec::new(),
         pairs: Vec::new(),
         crowds: Vec::new(),
         pages: Vec::new(),
@@ -139,6 +155,11 @@ async fn run() -> Result<Isolation, DemoError> {
     }
     gateway.stop().await?;
     Ok(campaign)
+}
+
+/// A number that whoever runs this has chosen.
+fn environment<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 /// What everything happens on.
@@ -170,9 +191,18 @@ impl Stage<'_> {
     async fn silent(&self, rounds: usize, campaign: &mut Isolation) -> Result<(), DemoError> {
         let ost = self.site("ost")?;
         ost.platform.set_workers(WEAK);
-        let (live, crowd) = begin(self.plan(ost, WAITING, GATHER));
-        let come = live.until(|live| live.answered() >= u64::from(WAITING));
+        let first = campaign.waiting - campaign.only_wait;
+        let gather = Duration::from_secs(1) * (first / GATHER).max(1);
+        let (live, crowd) = begin(self.plan(ost, first, gather));
+        let come = live.until(|live| live.answered() >= u64::from(first));
         in_time("the crowd does not come", come).await?;
+        let waiters = Waiters::new(self.grounds.edge, &ost.schools, CONNECTIONS)?;
+        let come = waiters.grow_to(campaign.only_wait as usize);
+        in_time("those who only wait do not come", come).await?;
+        let others = Others {
+            live: &live,
+            waiters: Some(&waiters),
+        };
         for round in 0..rounds {
             let mut pair = Pair::of(Trouble::Silent);
             for troubled in order(round) {
@@ -187,7 +217,7 @@ impl Stage<'_> {
                     .await?;
                 sleep(SETTLE).await;
                 let newcomers = self.newcomers(ost, round);
-                let (look, pages) = tokio::join!(self.look(round, &live), newcomers);
+                let (look, pages) = tokio::join!(self.look(round, &others), newcomers);
                 *pair.of_kind(troubled) = look?;
                 if troubled {
                     let pages = pages?;
@@ -198,6 +228,8 @@ impl Stage<'_> {
             }
             campaign.add(pair);
         }
+        campaign.failures.extend(waiters.failure());
+        drop(waiters);
         // What was swallowed comes out again, and everybody goes in.
         for hole in &ost.network {
             hole.open();
@@ -226,7 +258,11 @@ impl Stage<'_> {
                     self.until("einlass_overflow_in_flight_logins", some)
                         .await?;
                 }
-                *pair.of_kind(helped) = self.look(round, &live).await?;
+                let others = Others {
+                    live: &live,
+                    waiters: None,
+                };
+                *pair.of_kind(helped) = self.look(round, &others).await?;
                 site.platform.set_workers(site.workers);
                 campaign
                     .crowds
@@ -238,20 +274,20 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Looks at the quiet region, while the crowd of `live` waits elsewhere.
-    async fn look(&self, round: usize, live: &Live) -> Result<Look, DemoError> {
+    /// Looks at the quiet region, while the others wait elsewhere.
+    async fn look(&self, round: usize, others: &Others<'_>) -> Result<Look, DemoError> {
         let pupils = QUIET * u32::try_from(LOOK.as_secs()).unwrap_or(1);
-        let (begun, before) = (Instant::now(), live.polls());
+        let (begun, before) = (Instant::now(), others.polls());
         let quiet = rush::run(Plan {
             // The same pupils with and without the trouble.
             seed: round as u64 + 1,
             ..self.plan(self.site("sued")?, pupils, LOOK)
         });
         let quiet = quiet.await?;
-        let polls = live.polls() - before;
+        let polls = others.polls() - before;
         Ok(Look {
             quiet,
-            waiting: live.waiting() as f64,
+            waiting: others.waiting() as f64,
             polls_per_second: polls as f64 / begun.elapsed().as_secs_f64(),
         })
     }
@@ -301,6 +337,22 @@ fn order(round: usize) -> [bool; 2] {
 async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> Result<T, DemoError> {
     let done = timeout(PATIENCE, work).await;
     Ok(done.map_err(|_| std::io::Error::other(what.to_owned()))?)
+}
+
+/// Who waits in another region.
+struct Others<'a> {
+    live: &'a Live,
+    waiters: Option<&'a Waiters>,
+}
+
+impl Others<'_> {
+    fn polls(&self) -> u64 {
+        self.live.polls() + self.waiters.map_or(0, Waiters::polls)
+    }
+
+    fn waiting(&self) -> u64 {
+        self.live.waiting() + self.waiters.map_or(0, Waiters::waiting)
+    }
 }
 
 type Crowd = JoinHandle<Result<Report, RushError>>;

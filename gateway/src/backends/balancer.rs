@@ -306,13 +306,13 @@ impl Balancer {
         self.change(id, |member, _| member.not_connected(now));
     }
 
-    /// The head of a good answer has come, to a request sent at `sent`: a sign of life, and `latency` if
-    /// its time means something.
+    /// The head of a good answer has come: a sign of life, and `latency` if its time means something. `sent`
+    /// says when the request was sent, if the head is enough to end a trial.
     pub(super) fn answered(
         &mut self,
         now: Duration,
         id: Id,
-        sent: Duration,
+        sent: Option<Duration>,
         latency: Option<(Kind, Duration)>,
     ) {
         self.goods += 1;
@@ -321,7 +321,17 @@ impl Balancer {
             Some((Kind::Read, took)) => self.reads.observe(now, took.as_secs_f64()),
             Some((Kind::Write, _)) | None => {}
         }
-        self.change(id, |member, _| member.answered(now, sent, latency));
+        self.change(id, |member, _| {
+            member.answered(now, latency);
+            if let Some(sent) = sent {
+                member.proven(now, sent);
+            }
+        });
+    }
+
+    /// The answer to a login that was sent at `sent` has come, and not only its head.
+    pub(super) fn proven(&mut self, now: Duration, id: Id, sent: Duration) {
+        self.change(id, |member, _| member.proven(now, sent));
     }
 
     /// All of it has come.
@@ -422,6 +432,23 @@ impl Balancer {
     pub(super) fn is_mute(&self) -> bool {
         let mut usable = self.members.iter().filter(|m| m.usable()).peekable();
         usable.peek().is_some() && usable.all(Member::is_mute)
+    }
+
+    /// The backends that answer nothing, in use or not, and how long a page waits there.
+    pub(super) fn mute(&self, now: Duration) -> Vec<(Id, Duration)> {
+        let mute = self.members.iter().filter(|m| m.is_mute());
+        mute.map(|m| (m.id, m.page_patience(now))).collect()
+    }
+
+    /// Whether the answer to a knock that came too late is to be waited for.
+    pub(super) fn waits_on(&mut self, id: Id) -> bool {
+        let member = self.members.iter_mut().find(|m| m.id == id);
+        member.is_some_and(Member::waits_on)
+    }
+
+    /// The answer to a late knock has come, after so long; or none will.
+    pub(super) fn late(&mut self, now: Duration, id: Id, took: Option<Duration>) {
+        self.change(id, |member, _| member.late(now, took));
     }
 
     /// The latency of the pool's logins, in seconds.

@@ -53,7 +53,7 @@ fn send(balancer: &mut Balancer, now: Duration) -> (Id, SocketAddr) {
 
 /// A good answer, head and body.
 fn good(balancer: &mut Balancer, now: Duration, id: Id, latency: Option<(Kind, Duration)>) {
-    balancer.answered(now, id, now, latency);
+    balancer.answered(now, id, Some(now), latency);
     balancer.whole(now, id);
 }
 
@@ -166,7 +166,7 @@ fn answers_that_break_off_are_failures_in_a_row() {
     for _ in 0..5 {
         assert_eq!(state(&balancer, address(0)), State::Up);
         let id = balancer.members[0].id;
-        balancer.answered(at(1.0), id, at(1.0), Some((Kind::Read, at(0.02))));
+        balancer.answered(at(1.0), id, Some(at(1.0)), Some((Kind::Read, at(0.02))));
         balancer.failed(at(1.0), id);
     }
     assert_eq!(state(&balancer, address(0)), State::Ejected);
@@ -348,9 +348,29 @@ fn a_late_answer_to_an_earlier_request_decides_no_trial() {
     balancer.tick(at(10.0));
     let (id, tried) = send(&mut balancer, at(10.0));
     assert_eq!(tried, address(0));
-    balancer.answered(at(10.5), id, at(0.0), None);
+    balancer.answered(at(10.5), id, Some(at(0.0)), None);
     assert_eq!(state(&balancer, address(0)), State::Trial);
-    balancer.answered(at(10.6), id, at(10.0), None);
+    balancer.answered(at(10.6), id, Some(at(10.0)), None);
+    assert_eq!(state(&balancer, address(0)), State::Up);
+}
+
+#[test]
+fn a_trial_whose_answer_breaks_off_is_lost() {
+    let trial = || {
+        let mut balancer = pool(2);
+        fail_at(&mut balancer, address(0), Duration::ZERO, 5);
+        balancer.tick(at(10.0));
+        let (id, tried) = send(&mut balancer, at(10.0));
+        assert_eq!(tried, address(0));
+        balancer.answered(at(10.1), id, None, Some((Kind::Login, LOGIN)));
+        assert_eq!(state(&balancer, address(0)), State::Trial);
+        (balancer, id)
+    };
+    let (mut balancer, id) = trial();
+    balancer.failed(at(10.2), id);
+    assert_eq!(state(&balancer, address(0)), State::Ejected);
+    let (mut balancer, id) = trial();
+    balancer.proven(at(10.2), id, at(10.0));
     assert_eq!(state(&balancer, address(0)), State::Up);
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::awaited::Waiting;
 use super::member::Id;
+use super::sockets::Socket;
 use super::{Kind, Shared};
 
 /// A request that counts as in flight at a backend until it is dropped, or freed.
@@ -21,6 +23,8 @@ pub(crate) struct Busy {
     since: Duration,
     free: bool,
     head: Head,
+    /// It may be given up while nothing of an answer has come.
+    waiting: Option<Waiting>,
 }
 
 /// What has come of the answer.
@@ -45,6 +49,7 @@ impl Busy {
             since: shared.clock.now(),
             free: false,
             head: Head::Awaited,
+            waiting: None,
         }
     }
 
@@ -52,6 +57,19 @@ impl Busy {
         self.since = self.shared.clock.now();
         self.shared.lock().connected(self.since, self.id);
         self.shared.tell();
+    }
+
+    /// It waits for an answer on this socket, which is its own until the answer has come.
+    pub(super) fn waits_on(&mut self, socket: Arc<Socket>) {
+        if self.kind == Kind::Read {
+            let waiting = self.shared.awaited.begin(self.since, self.id, socket);
+            self.waiting = Some(waiting);
+        }
+    }
+
+    /// It waited for long at a backend that gives no sign of life, and was ended here.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.waiting.as_ref().is_some_and(Waiting::is_given_up)
     }
 
     /// The operator has emptied the backend.
@@ -70,6 +88,7 @@ impl Busy {
     /// that refuses a login before it hashed says nothing about how quick the backend is. Whether it is
     /// a good answer is known when all of it is there.
     pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.waiting = None;
         let now = self.shared.clock.now();
         if matches!(status.as_u16(), 502..=504) {
             self.failed();
@@ -83,9 +102,21 @@ impl Busy {
         };
         let latency = means.then_some((self.kind, took));
         self.head = Head::Good;
-        let since = self.since;
-        self.shared.lock().answered(now, self.id, since, latency);
+        // Of a login's answer more has to come: what breaks it off would else be found out by five others.
+        let decides = (self.kind != Kind::Login).then_some(self.since);
+        let mut balancer = self.shared.lock();
+        balancer.answered(now, self.id, decides, latency);
+        drop(balancer);
         self.shared.tell();
+    }
+
+    /// The answer to a login has come, all of it or all that is read ahead.
+    pub(crate) fn proven(&mut self) {
+        if self.head == Head::Good {
+            let now = self.shared.clock.now();
+            self.shared.lock().proven(now, self.id, self.since);
+            self.shared.tell();
+        }
     }
 
     /// Something of the answer has come.

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use einlass_config::Check;
 use http::header::{CONNECTION, HOST, USER_AGENT};
@@ -32,6 +34,8 @@ struct Turns(Mutex<HashMap<String, Arc<Semaphore>>>);
 
 /// So much of a login page is looked at, in bytes.
 const LONGEST_PAGE: usize = 256 << 10;
+/// So long an answer to a knock may come too late.
+const LATEST: Duration = Duration::from_secs(30);
 /// Checks under way at a time, in one region.
 const AT_ONCE: usize = 256;
 
@@ -92,15 +96,23 @@ impl Checker {
         }
     }
 
-    /// Any answer to a request for a page will do.
+    /// Any answer to a request for a page will do. One that comes too late says that the backend is slow: one
+    /// knock is waited for beside those that follow.
     fn knock(&self, pool: &Arc<Pool>) {
         for (id, address, within) in pool.backends.knocks() {
             let (pool, http) = (Arc::clone(pool), Arc::clone(&self.http));
             tokio::spawn(async move {
                 let backends = &pool.backends;
-                let answer = Answer::get(&http, backends, address);
-                let answer = timeout(within, answer).await;
-                backends.knocked(id, answer.is_ok_and(|answer| answer.is_some()));
+                let begun = Instant::now();
+                let mut answer = pin!(Answer::get(&http, backends, address));
+                let answered = timeout(within, &mut answer).await;
+                let late = answered.is_err();
+                backends.knocked(id, answered.is_ok_and(|answer| answer.is_some()));
+                if late && backends.waits_on(id) {
+                    let answered = timeout(LATEST, answer).await;
+                    let answered = answered.is_ok_and(|answer| answer.is_some());
+                    backends.late(id, answered.then(|| begun.elapsed()));
+                }
             });
         }
     }

@@ -22,6 +22,9 @@ const LONGEST: u32 = 10;
 const FORGIVEN: Duration = Duration::from_mins(2);
 /// So many times the usual latency is not silence yet.
 const PATIENCE: f64 = 4.0;
+/// So long a page waits for a backend that gives no sign of life, at least: as long as a login. Many a
+/// pause of a backend is shorter.
+const LONG: Duration = Duration::from_secs(5);
 /// So long a login is waited for to try an ejected backend; then any request may.
 const TRY_ANY: Duration = Duration::from_secs(5);
 /// So many times the usual latency of a page a knock is waited for, and at least and at most so long.
@@ -234,19 +237,18 @@ impl Member {
 
     /// It begins to answer well; `latency` if the time it took means something. Whether it ends so is
     /// another matter: a body that breaks off would else end every row of failures that it is part of.
-    pub(super) fn answered(
-        &mut self,
-        now: Duration,
-        sent: Duration,
-        latency: Option<(Kind, Duration)>,
-    ) {
+    pub(super) fn answered(&mut self, now: Duration, latency: Option<(Kind, Duration)>) {
         self.quiet.answered();
         match latency {
             Some((Kind::Login, took)) => self.logins.observe(now, took.as_secs_f64()),
             Some((Kind::Read, took)) => self.reads.observe(now, took.as_secs_f64()),
             Some((Kind::Write, _)) | None => {}
         }
-        // What was under way when it was ejected decides nothing, however late it is answered.
+    }
+
+    /// It has answered what was sent at `sent` so far that a trial is over. What was under way when it was
+    /// ejected decides nothing, however late it is answered.
+    pub(super) fn proven(&mut self, now: Duration, sent: Duration) {
         if let Standing::Trial {
             login: Some(at), ..
         } = self.standing
@@ -311,6 +313,26 @@ impl Member {
         self.quiet.knocked(now, patience, answered);
     }
 
+    /// Whether the answer to a knock that came too late is to be waited for.
+    pub(super) fn waits_on(&mut self) -> bool {
+        self.quiet.waits_on()
+    }
+
+    /// The answer to a late knock has come, after so long; or none will.
+    pub(super) fn late(&mut self, now: Duration, took: Option<Duration>) {
+        self.quiet.late(took.is_some());
+        if let Some(took) = took {
+            self.reads.observe(now, took.as_secs_f64());
+        }
+    }
+
+    /// How long a page waits here for an answer when nothing else is answered either: longer where pages
+    /// have taken long.
+    pub(super) fn page_patience(&self, now: Duration) -> Duration {
+        let usual = PATIENCE * self.reads.value(now).unwrap_or(0.0);
+        LONG.max(Duration::from_secs_f64(usual))
+    }
+
     /// How long it may owe a login. `usual`: the latency of the pool's, in seconds.
     fn patience(&self, now: Duration, rules: &Balancing, usual: f64) -> Duration {
         let own = self.logins.value(now).unwrap_or(0.0).max(usual);
@@ -342,7 +364,7 @@ impl Member {
             until: now + rules.ejection * times,
         };
         self.signals.clear();
-        self.quiet.forgive();
+        self.quiet.left_out();
         self.settle(now);
     }
 

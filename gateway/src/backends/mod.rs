@@ -4,6 +4,7 @@
 //! Here is the shell around them: the lock, the clock, and the log.
 
 mod affinity;
+mod awaited;
 mod balancer;
 mod budget;
 mod busy;
@@ -18,9 +19,11 @@ mod priority;
 mod quiet;
 mod ramp;
 mod signals;
+mod sockets;
 mod tls;
 
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -33,6 +36,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::random;
+use awaited::Awaited;
 use balancer::Balancer;
 use checks::Finding;
 use member::Id;
@@ -127,6 +131,7 @@ struct Shared {
     freed: Notify,
     /// Of those who do not go first, so many wait for one.
     in_line: AtomicU32,
+    awaited: Arc<Awaited>,
 }
 
 impl Backends {
@@ -143,6 +148,7 @@ impl Backends {
                 balancer: Mutex::new(balancer),
                 freed: Notify::new(),
                 in_line: AtomicU32::new(0),
+                awaited: Arc::default(),
             }),
             ranked: parts.is_some(),
             peers: Peers::new(pool)?,
@@ -229,11 +235,20 @@ impl Backends {
         } else {
             self.peers.at(busy.address)
         };
+        self.peers.follow(&mut peer);
         if busy.tries {
             let patience = peer.options.read_timeout.unwrap_or(TRY).min(TRY);
             peer.options.read_timeout = Some(patience);
         }
         peer
+    }
+
+    /// The connection of a request stands; `socket` is the number that pingora knows it by.
+    pub(crate) fn connected(&self, busy: &mut Busy, socket: RawFd) {
+        busy.connected();
+        if let Some(socket) = self.peers.sockets.find(socket) {
+            busy.waits_on(socket);
+        }
     }
 
     /// What a request that we send ourselves lacks for HTTP/2.
@@ -249,7 +264,18 @@ impl Backends {
     /// Moves on by itself what needs no request; several times a second.
     pub(crate) fn tick(&self) {
         let now = self.shared.clock.now();
-        self.shared.lock().tick(now);
+        let mute = {
+            let mut balancer = self.shared.lock();
+            balancer.tick(now);
+            balancer.mute(now)
+        };
+        if !mute.is_empty() {
+            let pages = self.shared.awaited.give_up(now, &mute);
+            if pages > 0 {
+                let pool = &self.shared.pool;
+                tracing::warn!(pool, pages, "Gave up pages that a backend does not answer");
+            }
+        }
         self.shared.tell();
     }
 
@@ -323,6 +349,18 @@ impl Backends {
                 "No backend answers anything; pages are refused at once"
             );
         }
+        self.shared.tell();
+    }
+
+    /// Whether the answer to a knock that came too late is to be waited for.
+    fn waits_on(&self, id: Id) -> bool {
+        self.shared.lock().waits_on(id)
+    }
+
+    /// The answer to a late knock has come, after so long; or none will.
+    fn late(&self, id: Id, took: Option<Duration>) {
+        let now = self.shared.clock.now();
+        self.shared.lock().late(now, id, took);
         self.shared.tell();
     }
 

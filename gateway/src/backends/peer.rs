@@ -8,10 +8,12 @@ use einlass_config::{Http, Pool, Upstream};
 use http::Uri;
 use http::header::HOST;
 use http::uri::Scheme;
+use pingora_core::protocols::ALPN;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{ErrorType, OrErr as _};
 use pingora_http::RequestHeader;
 
+use super::sockets::Sockets;
 use super::tls::{Identity, UpstreamError};
 
 /// Requests on one HTTP/2 connection at a time.
@@ -30,6 +32,8 @@ pub(super) struct Peers {
     identity: Option<Identity>,
     /// Pools share no connections, even if their names lead to the same server.
     group: u64,
+    /// Those of connections on which one request waits at a time.
+    pub(super) sockets: Sockets,
 }
 
 impl Peers {
@@ -41,6 +45,7 @@ impl Peers {
             upstream: pool.upstream.clone(),
             identity: tls.map(Identity::load).transpose()?,
             group: hasher.finish(),
+            sockets: Sockets::default(),
         })
     }
 
@@ -87,6 +92,14 @@ impl Peers {
         let mut peer = self.at(address);
         peer.options.set_http_version(1, 1);
         peer
+    }
+
+    /// Whoever waits for an answer on the connection to this peer can be given up. Over HTTP/2 others wait
+    /// on it as well: there the connection itself is asked for a sign of life.
+    pub(super) fn follow(&self, peer: &mut HttpPeer) {
+        if !matches!(peer.options.alpn, ALPN::H2) {
+            self.sockets.follow(peer);
+        }
     }
 
     /// Makes the target of a request that we send ourselves whole, with scheme and host, as HTTP/2 wants

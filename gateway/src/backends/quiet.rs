@@ -20,8 +20,21 @@ pub(super) struct Quiet {
     owed: Option<Owed>,
     /// It has not answered the last knock either.
     mute: bool,
-    knocking: bool,
+    knock: Knock,
+    /// An answer to an earlier knock is still waited for.
+    late: bool,
     next_knock: Duration,
+}
+
+/// Whether the backend is being asked for a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Knock {
+    #[default]
+    No,
+    UnderWay,
+    /// And it was ejected meanwhile: whether it is mute is known when this is over, although nothing is owed
+    /// any more.
+    Unsettled,
 }
 
 /// What has been sent since the backend last gave a sign of life.
@@ -50,11 +63,23 @@ impl Quiet {
     pub(super) fn answered(&mut self) {
         self.owed = None;
         self.mute = false;
+        if self.knock == Knock::Unsettled {
+            self.knock = Knock::UnderWay;
+        }
     }
 
     /// It owes nothing any more, answered or not.
     pub(super) fn forgive(&mut self) {
         self.owed = None;
+    }
+
+    /// It is left out. What it owes is nobody's measure any more, but the answer to a knock still says
+    /// whether those who wait there wait in vain.
+    pub(super) fn left_out(&mut self) {
+        self.owed = None;
+        if self.knock == Knock::UnderWay {
+            self.knock = Knock::Unsettled;
+        }
     }
 
     /// It answers neither requests nor knocks.
@@ -75,16 +100,32 @@ impl Quiet {
     /// Whether to knock now; if so it counts as begun. After half of the patience, so that the answer
     /// is known when all of it is over.
     pub(super) fn knock(&mut self, now: Duration, patience: Duration) -> bool {
-        let due = !self.knocking && now >= self.next_knock && self.suspect(now, patience);
-        self.knocking |= due;
+        let idle = self.knock == Knock::No && now >= self.next_knock;
+        let due = idle && self.suspect(now, patience);
+        if due {
+            self.knock = Knock::UnderWay;
+        }
         due
     }
 
     pub(super) fn knocked(&mut self, now: Duration, patience: Duration, answered: bool) {
-        self.knocking = false;
+        let unsettled = std::mem::take(&mut self.knock) == Knock::Unsettled;
         // It may have answered in the meantime, and owe something new.
-        self.mute = !answered && self.suspect(now, patience);
+        self.mute = !answered && (unsettled || self.suspect(now, patience));
         self.next_knock = now + if answered { ANSWERED } else { AGAIN };
+    }
+
+    /// Whether the answer to a knock that came too late is to be waited for: of one at a time.
+    pub(super) fn waits_on(&mut self) -> bool {
+        !std::mem::replace(&mut self.late, true)
+    }
+
+    /// The answer to a late knock has come, so it is slow and not silent; or none will.
+    pub(super) fn late(&mut self, answered: bool) {
+        self.late = false;
+        if answered {
+            self.answered();
+        }
     }
 
     fn suspect(&self, now: Duration, patience: Duration) -> bool {
@@ -141,6 +182,47 @@ mod tests {
         assert!(quiet.knock(at(5.2), PATIENCE));
         quiet.knocked(at(5.3), PATIENCE, true);
         assert!(!quiet.is_mute());
+    }
+
+    #[test]
+    fn who_is_left_out_while_it_is_asked_is_mute_if_no_answer_comes() {
+        let asked = || {
+            let mut quiet = Quiet::default();
+            quiet.sent(at(0.0), Kind::Login, 0);
+            assert!(quiet.knock(at(1.1), PATIENCE));
+            quiet.left_out();
+            quiet
+        };
+        let mut quiet = asked();
+        quiet.knocked(at(2.1), PATIENCE, false);
+        assert!(quiet.is_mute() && quiet.knock(at(3.2), PATIENCE));
+        quiet.knocked(at(3.3), PATIENCE, true);
+        assert!(!quiet.is_mute());
+        let mut quiet = asked();
+        quiet.answered();
+        quiet.knocked(at(2.1), PATIENCE, false);
+        assert!(!quiet.is_mute(), "it has answered meanwhile");
+        let mut quiet = Quiet::default();
+        quiet.left_out();
+        assert!(
+            !quiet.knock(at(9.0), PATIENCE),
+            "nobody asks for that alone"
+        );
+    }
+
+    #[test]
+    fn a_late_answer_to_a_knock_is_a_sign_of_life() {
+        let mut quiet = Quiet::default();
+        quiet.sent(at(0.0), Kind::Read, 0);
+        assert!(quiet.knock(at(1.1), PATIENCE));
+        quiet.knocked(at(2.1), PATIENCE, false);
+        assert!(quiet.is_mute() && quiet.waits_on());
+        assert!(quiet.knock(at(3.2), PATIENCE), "others follow meanwhile");
+        quiet.knocked(at(4.2), PATIENCE, false);
+        assert!(!quiet.waits_on(), "and are not waited for as well");
+        quiet.late(true);
+        assert!(!quiet.is_mute());
+        assert!(quiet.waits_on());
     }
 
     #[test]

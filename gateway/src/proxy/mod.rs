@@ -108,11 +108,11 @@ impl ProxyHttp for Gateway {
         _: &mut Session,
         _reused: bool,
         _: &HttpPeer,
-        _: std::os::unix::io::RawFd,
+        socket: std::os::unix::io::RawFd,
         _: Option<&pingora_core::protocols::Digest>,
         context: &mut Context,
     ) -> Result<()> {
-        upstream::connected(context);
+        upstream::connected(context, socket);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Third phase: the backend, and another one if the first cannot be reached.
 
+use std::os::fd::RawFd;
+
 use http::StatusCode;
 use http::header::UPGRADE;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -52,9 +54,9 @@ pub(super) async fn peer(
     }
 }
 
-pub(super) fn connected(context: &mut Context) {
-    if let Some(busy) = &mut context.busy {
-        busy.connected();
+pub(super) fn connected(context: &mut Context, socket: RawFd) {
+    if let (Some(request), Some(busy)) = (&context.request, &mut context.busy) {
+        request.session_pool().backends.connected(busy, socket);
     }
 }
 
@@ -99,8 +101,10 @@ pub(super) fn broke_off(session: &Session, context: &mut Context, error: &mut Er
     let safe = session.req_header().method.is_safe();
     let drains = context.busy.as_ref().is_some_and(Busy::drains);
     let answered = context.busy.as_ref().is_some_and(Busy::has_answered);
-    let idle = reused && !answered && closed_in_idleness(error);
-    let expected = idle || drains;
+    // Closed by us, because nothing came: asked again it would wait as long.
+    let given_up = context.busy.as_ref().is_some_and(Busy::is_given_up);
+    let idle = reused && !answered && !given_up && closed_in_idleness(error);
+    let expected = !given_up && (idle || drains);
     if safe && !answered && !session.as_ref().retry_buffer_truncated() {
         error.retry.decide_reuse(expected);
     } else {

@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    CROWD, FEW, Isolation, LOGIN, LOOK, Look, NEWCOMERS, Pair, QUIET, Report, Trouble, WAITING,
-};
+use super::{CROWD, FEW, Isolation, LOGIN, LOOK, Look, NEWCOMERS, Pair, QUIET, Report, Trouble};
 use crate::rush::percentile;
 use crate::table::Table;
 
@@ -111,6 +109,9 @@ impl Isolation {
             );
         }
         must(self.helped > 0.0, "nobody was helped out".to_owned());
+        for failure in &self.failures {
+            must(false, format!("asking failed: {failure}"));
+        }
         broken
     }
 
@@ -140,7 +141,7 @@ impl Isolation {
              One gateway process in front of three regions. To the quiet one come {QUIET} logins a second for {} s; \
              each keeps a worker for {} ms, most of it asleep, which costs no processor, so that it is the gateway \
              that is compared. Looks without the trouble and with it take turns, in one run.\n\n\
-             *silent*: {WAITING} pupils wait in a region that lets in about ten a second, and ask again and again. \
+             *silent*: {} pupils wait in a region that lets in about ten a second, and ask again and again{}. \
              Then the network to its backends swallows everything. They wait in both looks, so both bear their \
              polls; every {} ms somebody else comes there. *helped*: {CROWD} pupils come to a region that has \
              {FEW} workers left, and the quiet region helps out with what it can spare, at most 10 logins in flight; \
@@ -149,12 +150,22 @@ impl Isolation {
             ALLOWED * 100.0,
             LOOK.as_secs(),
             LOGIN.as_millis(),
+            self.waiting,
+            self.only_wait_words(),
             NEWCOMERS.as_millis(),
             self.table().markdown(),
             self.crowd_words(),
         );
         text += READING;
         text
+    }
+
+    fn only_wait_words(&self) -> String {
+        if self.only_wait == 0 {
+            return String::new();
+        }
+        let (first, others) = (self.waiting - self.only_wait, self.only_wait);
+        format!(" (the first {first} go in afterwards; the other {others} only wait and ask)")
     }
 
     /// What became of those in trouble.
@@ -276,6 +287,9 @@ mod tests {
         };
         Isolation {
             machine: Machine::this(),
+            waiting: 20_000,
+            only_wait: 0,
+            failures: Vec::new(),
             pairs: vec![
                 pair(Trouble::Silent, p99),
                 pair(Trouble::Silent, 0.101),
@@ -309,7 +323,7 @@ mod tests {
 
     #[test]
     fn what_happens_to_those_in_trouble_breaks_it_too() {
-        let breaks: [fn(&mut Isolation); 7] = [
+        let breaks: [fn(&mut Isolation); 8] = [
             |campaign| campaign.most[0].1 = 34,
             |campaign| campaign.crowds[0].got_in -= 1,
             |campaign| campaign.crowds[0].lost_place = 1,
@@ -317,6 +331,7 @@ mod tests {
             |campaign| campaign.pages.push(1.1),
             |campaign| campaign.no_page = 1,
             |campaign| campaign.helped = 0.0,
+            |campaign| campaign.failures.push("connect".to_owned()),
         ];
         for one in breaks {
             let mut campaign = campaign(0.1);
