@@ -251,8 +251,8 @@ async fn a_login_that_goes_straight_through_does_not_wait_for_redis() {
     let mut times = [Vec::new(), Vec::new()];
     let mut elsewhere = 0;
     for round in 0..ROUNDS {
-        for (far, times) in times.iter_mut().enumerate() {
-            delay.send_replace(Duration::from_millis(200) * far as u32);
+        for (away, times) in [0, 200].into_iter().zip(&mut times) {
+            delay.send_replace(Duration::from_millis(away));
             // Until no answer is on its way by the old delay, and some have come by the new one.
             sleep(Duration::from_millis(700)).await;
             gateway.until_mode("shared").await;
