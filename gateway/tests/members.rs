@@ -136,8 +136,8 @@ async fn the_gateway_that_most_come_to_is_stopped_and_goes_on_and_does_no_harm()
     let redis = RedisServer::start(&[]);
     let mut fleet = Fleet::start(&vec![store(redis.port); 3], &[]).await;
     let report = rush_through(SILENT, &mut fleet, async |fleet| vec![stopped(fleet).await]).await;
-    // It wakes up with logins under way whose slots are the others' by now.
-    let wrong = complaints(&report, CAP);
+    // What it was doing goes on at the backend, some of it for longer than its lease runs.
+    let wrong = complaints(&report, CAP + CAP / 4);
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 

@@ -8,7 +8,7 @@ use einlass_benches::platform::Platform;
 use einlass_benches::rush::{Plan, Report, School, run};
 
 use super::judge::{BEFORE, Crowd, Trouble};
-use super::{Gateway, Setup, eventually, timed_platform};
+use super::{Gateway, Setup, eventually, uneven_platform};
 
 pub const SMALL: &str = "small.example";
 pub const LARGE: &str = "large.example";
@@ -40,7 +40,7 @@ impl Fleet {
     /// One gateway for each of these stores. `clocks` are so much ahead.
     pub async fn start(stores: &[String], clocks: &[&str]) -> Self {
         let mut fleet = Self {
-            platform: timed_platform(2, CAP, COST).await,
+            platform: uneven_platform(2, CAP, COST).await,
             gateways: Vec::new(),
             weights: SKEWED,
         };

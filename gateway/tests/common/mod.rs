@@ -353,11 +353,16 @@ pub async fn platform(backends: usize, workers: usize, cost: HashCost) -> Platfo
     start_platform(backends, workers, cost, (Duration::ZERO, 0.0)).await
 }
 
-/// One whose worker is busy for about so long with each login, a quick hash and then the wait for a
-/// database: how many it completes does not depend on what else this machine does. They differ by up to
-/// a quarter, so that those who begin together do not end together.
+/// One whose worker is busy for so long with each login, a quick hash and then the wait for a database:
+/// how many it completes does not depend on what else this machine does.
 pub async fn timed_platform(backends: usize, workers: usize, least: Duration) -> Platform {
-    start_platform(backends, workers, HashCost::QUICK, (least, 0.25)).await
+    start_platform(backends, workers, HashCost::QUICK, (least, 0.0)).await
+}
+
+/// The same with logins that differ by up to a quarter of that, so that those which begin together do not
+/// end together.
+pub async fn uneven_platform(backends: usize, workers: usize, mean: Duration) -> Platform {
+    start_platform(backends, workers, HashCost::QUICK, (mean, 0.25)).await
 }
 
 async fn start_platform(
