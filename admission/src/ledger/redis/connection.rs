@@ -32,7 +32,9 @@ const PATIENCE: u32 = 3;
 /// A cluster's client mends single connections itself; only then is it replaced.
 const CLUSTER_PATIENCE: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_millis(800);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+/// How long a sentinel is waited for when others have answered, and led nowhere.
+const LATE: Duration = Duration::from_millis(100);
 /// The oldest version with Functions.
 const OLDEST: u32 = 7;
 
@@ -478,8 +480,8 @@ fn sentinel(
 }
 
 /// Asks all sentinels at once for the master: one that hangs, with the machine of the old master
-/// perhaps, keeps nobody from the new one. The first connection that stands counts; the error is the
-/// last one's.
+/// perhaps, keeps nobody from the new one, nor from asking the others again. The first connection that
+/// stands counts; the error is the last one's.
 async fn first(
     clients: &[Arc<Mutex<SentinelClient>>],
     config: &AsyncConnectionConfig,
@@ -496,14 +498,23 @@ async fn first(
         ErrorKind::InvalidClientConfig,
         "no sentinels",
     )));
-    while let Some(joined) = asked.join_next().await {
+    let mut failed = false;
+    loop {
+        let joined = if failed {
+            timeout(LATE, asked.join_next()).await.ok().flatten()
+        } else {
+            asked.join_next().await
+        };
         match joined {
-            Ok(Ok(link)) => return Ok(link),
-            Ok(Err(error)) => answer = Err(error),
-            Err(_) => {}
+            Some(Ok(Ok(link))) => return Ok(link),
+            Some(Ok(Err(error))) => {
+                failed = true;
+                answer = Err(error);
+            }
+            Some(Err(_)) => {}
+            None => return answer,
         }
     }
-    answer
 }
 
 fn certificates(settings: &StoreSettings) -> TlsCertificates {
