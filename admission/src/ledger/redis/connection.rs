@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -33,8 +33,8 @@ const PATIENCE: u32 = 3;
 const CLUSTER_PATIENCE: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
-/// How long a sentinel is waited for when others have answered, and led nowhere.
-const LATE: Duration = Duration::from_millis(100);
+/// A sentinel that led nowhere is asked again after this, while another one has not answered yet.
+const ASK_AGAIN: Duration = Duration::from_millis(150);
 /// The oldest version with Functions.
 const OLDEST: u32 = 7;
 
@@ -480,41 +480,46 @@ fn sentinel(
 }
 
 /// Asks all sentinels at once for the master: one that hangs, with the machine of the old master
-/// perhaps, keeps nobody from the new one, nor from asking the others again. The first connection that
-/// stands counts; the error is the last one's.
+/// perhaps, keeps nobody from the new one, nor from asking the others again meanwhile. The first connection
+/// that stands counts; the error is the last one's.
 async fn first(
     clients: &[Arc<Mutex<SentinelClient>>],
     config: &AsyncConnectionConfig,
 ) -> RedisResult<MultiplexedConnection> {
     let mut asked = JoinSet::new();
+    let silent = Arc::new(AtomicUsize::new(clients.len()));
     for client in clients {
-        let (client, config) = (Arc::clone(client), config.clone());
+        let (client, config, silent) = (Arc::clone(client), config.clone(), Arc::clone(&silent));
         asked.spawn(async move {
             let mut client = client.lock().await;
-            client.get_async_connection_with_config(&config).await
+            let mut answered = false;
+            loop {
+                let error = match client.get_async_connection_with_config(&config).await {
+                    Ok(link) => return Ok(link),
+                    Err(error) => error,
+                };
+                if !std::mem::replace(&mut answered, true) {
+                    silent.fetch_sub(1, Ordering::Relaxed);
+                }
+                if silent.load(Ordering::Relaxed) == 0 {
+                    return Err(error);
+                }
+                sleep(ASK_AGAIN).await;
+            }
         });
     }
     let mut answer = Err(RedisError::from((
         ErrorKind::InvalidClientConfig,
         "no sentinels",
     )));
-    let mut failed = false;
-    loop {
-        let joined = if failed {
-            timeout(LATE, asked.join_next()).await.ok().flatten()
-        } else {
-            asked.join_next().await
-        };
+    while let Some(joined) = asked.join_next().await {
         match joined {
-            Some(Ok(Ok(link))) => return Ok(link),
-            Some(Ok(Err(error))) => {
-                failed = true;
-                answer = Err(error);
-            }
-            Some(Err(_)) => {}
-            None => return answer,
+            Ok(Ok(link)) => return Ok(link),
+            Ok(Err(error)) => answer = Err(error),
+            Err(_) => {}
         }
     }
+    answer
 }
 
 fn certificates(settings: &StoreSettings) -> TlsCertificates {
