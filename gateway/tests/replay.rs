@@ -7,6 +7,7 @@ mod redis_server;
 
 use std::time::Duration;
 
+use common::fleet::slots_of;
 use common::{Browser, Gateway, Setup, eventually, platform};
 use einlass_benches::platform::{HashCost, Platform};
 use redis_server::RedisServer;
@@ -57,6 +58,10 @@ impl Fleet {
 
     /// A browser that waited while others' logins were under way, and is called.
     async fn called(&self) -> Browser {
+        // A gateway that has no slot just then would send its browser to wait.
+        for gateway in &self.gateways {
+            assert!(eventually(async || slots_of(gateway).await >= 1.0).await);
+        }
         self.platform.set_workers(0);
         let mut busy = Vec::new();
         for gateway in &self.gateways {
