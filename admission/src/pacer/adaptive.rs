@@ -256,7 +256,7 @@ impl Adaptive {
             self.reopen(now);
         } else if delay < idle + doubt {
             self.odd = 0;
-            if delay < IDLE_DELAY + doubt {
+            if latency.is_some_and(|latency| alone.may_be(latency, measure.samples)) {
                 self.refine(measure);
             }
             self.grow(now, measure);

@@ -137,6 +137,12 @@ impl Alone {
         CHANCE * self.uncertain().hypot(self.noise(samples))
     }
 
+    /// Whether a median of so many latencies may be this one by chance, and so a better picture of it. What is
+    /// longer holds a delay, however small: to learn from those would be to take each for none, one after the other.
+    pub(super) fn may_be(&self, latency: f64, samples: usize) -> bool {
+        latency / self.median - 1.0 <= self.doubt(samples)
+    }
+
     /// The standard error of this median.
     pub(super) fn uncertain(&self) -> f64 {
         self.error(self.known)
