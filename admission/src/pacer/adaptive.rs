@@ -375,7 +375,7 @@ impl Adaptive {
     /// Used up, and with a delay: now the rate says how many it works on.
     fn correct(&mut self, now: Duration, measure: &Measure, alone: Alone, latency: Option<f64>) {
         let latency = latency.unwrap_or(alone.median());
-        // Logins that began together end together: after a rise the rate is not to be relied on.
+        // Logins that began together end together: after a rise the rate is not to be relied on, nor compared with.
         let risen = std::mem::take(&mut self.growth) > 0;
         self.goal = None;
         self.settled = true;
@@ -383,9 +383,10 @@ impl Adaptive {
         if risen {
             // What the cap was hoped to complete while it grew was never seen.
             self.rate = Some(measure.rate);
+            self.reference = Reference::default();
         }
         let looked = self.looks.open;
-        if self.nothing_waits(measure, latency, alone) {
+        if !risen && self.nothing_waits(measure, latency, alone) {
             if looked {
                 self.prove(now, latency, measure.samples);
             } else {

@@ -26,6 +26,8 @@ pub(super) struct Window {
     seconds: f64,
     login_seconds: f64,
     pressed_seconds: f64,
+    /// Slots there were, times seconds.
+    cap_seconds: f64,
 }
 
 /// What a window says.
@@ -75,11 +77,18 @@ impl Window {
         if now < self.opens {
             return;
         }
+        if in_flight <= 0.0 && lost <= 0.0 && latencies.is_empty() && self.is_empty() {
+            // What comes next is not to be measured by how long nobody came before.
+            *self = Self::opening(now);
+            self.stepped = Some(now);
+            return;
+        }
         self.from.get_or_insert(in_flight);
         self.now = in_flight;
         let dt = now.saturating_sub(since).min(LONGEST_STEP).as_secs_f64();
         self.seconds += dt;
         self.login_seconds += dt * in_flight;
+        self.cap_seconds += dt * cap;
         if in_flight >= NEARLY * cap - 0.5 {
             self.pressed_seconds += dt;
         }
@@ -88,6 +97,11 @@ impl Window {
         self.latencies.extend(kept);
         self.completed += latencies.len() as f64 * scale;
         self.lost += lost * scale;
+    }
+
+    /// Whether nobody has been in flight since it opened.
+    fn is_empty(&self) -> bool {
+        self.login_seconds <= 0.0 && self.completed <= 0.0 && self.lost <= 0.0
     }
 
     /// For how long it has been open, in seconds.
@@ -112,9 +126,11 @@ impl Window {
         self.lost >= 2.0 && self.lost > LOSS * (self.lost + self.completed)
     }
 
-    /// Whether the cap has been used up nearly all of the time.
+    /// Whether the cap has been used up nearly all of the time, or nearly all of it: where gateways share a few slots,
+    /// one is on its way from the one to the other as often as not.
     pub(super) fn pressed(&self) -> bool {
-        self.pressed_seconds >= 0.7 * self.seconds && self.seconds > 0.0
+        let nearly = self.login_seconds >= NEARLY * self.cap_seconds;
+        self.seconds > 0.0 && (nearly || self.pressed_seconds >= 0.7 * self.seconds)
     }
 
     /// The median latency so far, in seconds.
