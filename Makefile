@@ -5,7 +5,7 @@
 # Run as it was built: `cargo run --package` would choose other features and build the dependencies once more.
 DEMO ?= $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
-.PHONY: fleet-tools help demo simulate ways compare fairness capacity isolation memory balance streams test unit format-check clippy doc doctest deny audit fuzz-fleet bench fmt release clean build-tools test-tools browser
+.PHONY: fleet-tools help demo simulate ways matrix compare fairness capacity isolation memory balance streams test unit format-check clippy doc doctest deny audit fuzz-fleet bench fmt release clean build-tools test-tools browser
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -39,6 +39,9 @@ memory: build-tools    ## fifty thousand wait and poll: what each costs the gate
 ways: build-tools    ## every scenario with the room and with other ways to let logins in, in virtual time; some minutes
 	cargo build --workspace --bins
 	$(DEMO) ways --markdown deploy/handbook/ways.md
+
+matrix: build-tools    ## the pacer over the whole breadth of pools, loads and numbers of gateways, in virtual time; about ten minutes
+	cargo run --package einlass-simulator --example matrix -- deploy/handbook/matrix.md
 
 balance: build-tools    ## one of four servers at half the speed: who gets which logins, under each policy; about three minutes
 	cargo build --workspace --bins

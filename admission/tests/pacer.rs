@@ -340,3 +340,41 @@ fn what_waits_at_the_lowest_cap_is_not_taken_for_the_latency() {
     }
     assert!(at_lowest > 270 * 20, "{at_lowest}");
 }
+
+/// At 20 ms the headroom's own delay is a few milliseconds, which may as well be the network's. Were it learnt, the
+/// cap would grow by it, and the delay with the cap.
+#[test]
+fn a_small_delay_is_not_learnt_as_the_latency_window_after_window() {
+    let mut pace = Pace::new();
+    let memory = Memory {
+        no_load: Some(0.02),
+        cap: Some(46.0),
+        rate: Some(2_000.0),
+        ..Memory::default()
+    };
+    pace.pacer.resume(pace.now, &memory);
+    pace.cap = 46;
+    let mut most = 0;
+    for _ in 0..20 * 60 {
+        most = most.max(pace.hashing(40.0, 0.02).cap);
+    }
+    let learnt = pace.pacer.memory().no_load.unwrap();
+    assert!((0.019..=0.0205).contains(&learnt), "{learnt}");
+    assert!(most <= 60, "{most}");
+}
+
+/// The hours in which nobody came would say that the slots were not used up, and the first logins would be waited
+/// for twice.
+#[test]
+fn how_long_nobody_came_before_says_nothing_about_the_first_logins() {
+    let mut pace = Pace::new();
+    for _ in 0..20 * 3_600 {
+        pace.step(&[], 0, 0);
+    }
+    let began = pace.now;
+    while pace.cap <= 4 {
+        pace.hashing(40.0, 2.0);
+        let waited = (pace.now - began).as_secs_f64();
+        assert!(waited <= 7.0, "{waited}");
+    }
+}

@@ -17,11 +17,13 @@ use einlass_simulator::{
 };
 use mornings::{gateways, never_idle, play, play_seeded, pool, secs, settling};
 
-const SIZES: [(f64, f64); 7] = [
+const SIZES: [(f64, f64); 9] = [
     (4.0, 0.02),
     (4.0, 0.25),
     (4.0, 2.0),
+    (40.0, 0.02),
     (40.0, 0.25),
+    (40.0, 2.0),
     (400.0, 0.02),
     (400.0, 0.25),
     (400.0, 2.0),
@@ -49,13 +51,24 @@ fn from_4_to_400_cores_and_20_ms_to_2_s_at_twice_to_ten_times_the_load() {
 
 #[test]
 fn on_the_first_day_it_takes_some_seconds_to_find_out() {
-    for (cores, hash) in [(4.0, 0.25), (40.0, 0.25), (400.0, 0.25)] {
-        let name = format!("first day, {cores} cores, {hash} s");
-        let mut first = pool(cores, hash, 2.0, 120.0);
+    for (number, cores, hash, load) in [
+        (1, 4.0, 0.25, 2.0),
+        (1, 4.0, 0.25, 10.0),
+        (8, 4.0, 0.02, 4.0),
+        (8, 4.0, 2.0, 4.0),
+        (1, 40.0, 0.25, 2.0),
+        (8, 40.0, 0.25, 10.0),
+        (8, 40.0, 0.02, 2.0),
+        (1, 400.0, 0.25, 2.0),
+    ] {
+        let name = format!("first day, {number} gateways, {cores} cores, {hash} s, load {load}");
+        let mut first = pool(cores, hash, load, 120.0);
         first.admission.first_day = true;
-        let outcome = play(&name, first, &Fleet::default());
+        let outcome = play(&name, first, &gateways(number));
         assert!(outcome.used_settled >= 0.95, "{name}");
+        never_idle(&name, &outcome);
         assert!(outcome.slowdown.p99 <= 3.0, "{name}");
+        assert_eq!(outcome.errors, 0, "{name}");
     }
 }
 
@@ -193,15 +206,27 @@ fn it_follows_a_capacity_that_is_tripled() {
 
 #[test]
 fn several_gateways_are_as_good_as_one() {
+    let shared = |(number, cores, hash, load, lasting, seed)| {
+        let name = format!("{number} gateways, {cores} cores, {hash} s, load {load}, seed {seed}");
+        let morning = pool(cores, hash, load, lasting);
+        let outcome = play_seeded(&name, seed, morning, &gateways(number));
+        assert!(outcome.used >= 0.95, "{name}: {}", outcome.used);
+        assert!(outcome.used_settled >= 0.95, "{name}");
+        never_idle(&name, &outcome);
+        assert!(outcome.slowdown.p99 <= 3.0, "{name}");
+        assert_eq!(outcome.errors, 0, "{name}");
+    };
     for number in [1, 3, 8] {
-        for cores in [4.0, 40.0] {
-            let name = format!("{number} gateways, {cores} cores");
-            let outcome = play(&name, pool(cores, 0.25, 3.0, 120.0), &gateways(number));
-            assert!(outcome.used_settled >= 0.95, "{name}");
-            assert!(outcome.slowdown.p99 <= 3.0, "{name}");
-            assert_eq!(outcome.errors, 0, "{name}");
+        for (cores, hash) in SIZES {
+            // The largest is played for a moment below.
+            for load in [2.0, 4.0, 10.0].into_iter().filter(|_| cores < 100.0) {
+                shared((number, cores, hash, load, 60.0, 1_913));
+            }
         }
     }
+    shared((8, 400.0, 0.25, 4.0, 60.0, 7));
+    shared((8, 400.0, 2.0, 4.0, 120.0, 7));
+    shared((8, 400.0, 0.02, 4.0, 25.0, 7));
 }
 
 #[test]
