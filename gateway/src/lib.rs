@@ -19,6 +19,7 @@ mod keeper;
 pub mod key_file;
 mod login;
 mod metrics;
+mod open_files;
 mod overflow;
 mod pages;
 mod priority;

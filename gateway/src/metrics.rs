@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::backends::{Rank, State};
 use crate::edge::EdgeCounters;
 use crate::login::{Answer, Failure, Lost};
+use crate::open_files;
 use crate::site::Site;
 use crate::tally::Tally;
 use crate::verdict::Class;
@@ -130,6 +131,8 @@ pub(crate) struct Metrics {
     forecast_wait: Family<Pool, Counter<f64, AtomicU64>>,
     forecast_error: Family<Pool, Counter<f64, AtomicU64>>,
     edge_open: Gauge,
+    open_files: Gauge,
+    open_files_limit: Gauge,
     edge: Family<EdgeEvent, Gauge>,
 }
 
@@ -309,6 +312,11 @@ impl Metrics {
                 "1 while no backend of the pool can be reached, or none answers"
             ),
             edge_open: register!("edge_open_connections", "Connections open at the edge"),
+            open_files: register!("open_files", "Files and connections open in this process"),
+            open_files_limit: register!(
+                "open_files_limit",
+                "How many may be open; 0 without a limit"
+            ),
             edge: register!("edge_events", "What happened at the edge since the start"),
             capacity,
             registry,
@@ -557,6 +565,11 @@ impl Metrics {
         let counts = edge.counts();
         let number = |value| i64::try_from(value).unwrap_or(i64::MAX);
         self.edge_open.set(number(counts.open));
+        let files = open_files::open().unwrap_or(0);
+        self.open_files
+            .set(i64::try_from(files).unwrap_or(i64::MAX));
+        self.open_files_limit
+            .set(number(open_files::limit().unwrap_or(0)));
         for (event, value) in [
             ("accepted", counts.accepted),
             ("refused", counts.refused),

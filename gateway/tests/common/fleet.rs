@@ -126,7 +126,7 @@ impl Fleet {
     /// and the others have the slots then.
     pub fn most_in_flight_of_the_living(&self) -> (usize, usize) {
         // The lease runs since the last exchange, which another one may have kept waiting.
-        let lease = (LEASE - 2 * EXCHANGE).as_micros() as u64;
+        let lease = LEASE.saturating_sub(2 * EXCHANGE).as_micros() as u64;
         let mut changes = Vec::new();
         let mut outlived = 0;
         for login in self.platform.snapshot(true).logins {
