@@ -1,0 +1,38 @@
+//! How a test reaches the ledger of a server.
+
+use std::time::Duration;
+
+use einlass_admission::ledger::redis::{Address, RedisLedger, Server, StoreSettings};
+
+use crate::server::RedisServer;
+
+pub(crate) fn address(port: u16) -> Address {
+    Address {
+        host: "127.0.0.1".to_owned(),
+        port,
+        tls: false,
+    }
+}
+
+pub(crate) fn settings(port: u16) -> StoreSettings {
+    StoreSettings {
+        server: Server::Single {
+            address: address(port),
+            database: 0,
+        },
+        login: None,
+        ca: None,
+        timeout: Duration::from_millis(500),
+        prefix: "einlass".to_owned(),
+    }
+}
+
+pub(crate) fn open(settings: StoreSettings) -> RedisLedger {
+    RedisLedger::open(settings, Duration::from_hours(1), 7).unwrap()
+}
+
+pub(crate) async fn connected(server: &RedisServer) -> RedisLedger {
+    let ledger = open(settings(server.port));
+    ledger.connected(Duration::from_secs(20)).await.unwrap();
+    ledger
+}
