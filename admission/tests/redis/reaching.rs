@@ -1,8 +1,10 @@
 //! How a test reaches the ledger of a server.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use einlass_admission::ledger::redis::{Address, RedisLedger, Server, StoreSettings};
+use einlass_admission::ledger::redis::{
+    Address, LedgerError, RedisLedger, Server, Status, StoreSettings, Trouble,
+};
 
 use crate::server::RedisServer;
 
@@ -35,4 +37,25 @@ pub(crate) async fn connected(server: &RedisServer) -> RedisLedger {
     let ledger = open(settings(server.port));
     ledger.connected(Duration::from_secs(20)).await.unwrap();
     ledger
+}
+
+/// Waits until the connection stands, or is known to be of no use for a reason that does not pass by
+/// itself; else for so long.
+pub(crate) async fn settled(ledger: &RedisLedger, patience: Duration) -> Result<(), LedgerError> {
+    let begun = Instant::now();
+    let may_pass = |status: &Status| {
+        matches!(
+            status,
+            Status::Down(
+                Trouble::Connecting
+                    | Trouble::Unreachable(_)
+                    | Trouble::Slow
+                    | Trouble::NotReady(_)
+            )
+        )
+    };
+    while may_pass(&ledger.status()) && begun.elapsed() < patience {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    ledger.connected(Duration::ZERO).await
 }

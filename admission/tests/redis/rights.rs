@@ -6,7 +6,7 @@ use einlass_admission::ledger::redis::{LedgerError, Login, RedisLedger, Server, 
 use einlass_admission::ledger::{Caller, Events, Exchange, Join, Leave, Merge, Seen, TicketKey};
 use einlass_admission::{RoomKey, SchoolKey, Turn};
 
-use crate::reaching::{address, open, settings};
+use crate::reaching::{address, open, settings, settled};
 use crate::saying::{publication, wants};
 use crate::server::RedisServer;
 
@@ -40,7 +40,7 @@ fn as_limited(port: u16) -> StoreSettings {
 
 /// Everything a gateway asks of the ledger.
 async fn everything(ledger: &RedisLedger) -> Result<(), LedgerError> {
-    ledger.connected(Duration::from_secs(5)).await?;
+    settled(ledger, Duration::from_secs(20)).await?;
     let room = ledger.room(RoomKey(1));
     let ticket = TicketKey {
         epoch: 5,

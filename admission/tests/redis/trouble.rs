@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use crate::reaching::{open, settings};
+use crate::reaching::{open, settings, settled};
 use crate::saying::wants;
 use crate::server::{RedisServer, Secured, older};
 
@@ -57,86 +57,83 @@ async fn a_server_that_is_of_no_use_is_tried_less_and_less_often_and_holds_up_no
     assert!(more <= 10, "{more} attempts");
 }
 
+/// What a gateway says that is to work with these settings, of which something is wrong.
+async fn trouble(settings: StoreSettings) -> Trouble {
+    let ledger = open(settings);
+    let room = ledger.room(RoomKey(1));
+    let done = match settled(&ledger, Duration::from_millis(1_500)).await {
+        Ok(()) => {
+            let call = Join {
+                caller: Caller {
+                    member: MemberId(1),
+                    nonce: 5,
+                    seen: Seen::default(),
+                },
+                schools: vec![(SchoolKey(1), 0, 1)],
+            };
+            room.join(&call).await.map(|_| ())
+        }
+        failed => failed,
+    };
+    match done {
+        Err(LedgerError::Away(trouble)) => trouble,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// One server, where it is reached by this name.
+fn at(host: &str, port: u16, tls: bool) -> StoreSettings {
+    let mut there = settings(port);
+    there.server = Server::Single {
+        address: Address {
+            host: host.to_owned(),
+            port,
+            tls,
+        },
+        database: 0,
+    };
+    there
+}
+
+/// Whether an operator reads these words.
+fn names(trouble: &Trouble, words: &[&str]) {
+    let said = trouble.to_string();
+    assert!(words.iter().all(|word| said.contains(word)), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_named_with_the_setting() {
+async fn a_wrong_way_in_is_named_with_the_setting() {
     // Only the first of a process can.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let wait = Duration::from_millis(1_500);
-    let trouble = async |settings: StoreSettings| {
-        let ledger = open(settings);
-        let room = ledger.room(RoomKey(1));
-        match ledger.connected(wait).await {
-            Err(LedgerError::Away(trouble)) => trouble,
-            Err(other) => panic!("{other}"),
-            Ok(()) => {
-                let call = Join {
-                    caller: Caller {
-                        member: MemberId(1),
-                        nonce: 5,
-                        seen: Seen::default(),
-                    },
-                    schools: vec![(SchoolKey(1), 0, 1)],
-                };
-                match room.join(&call).await {
-                    Err(LedgerError::Away(trouble)) => trouble,
-                    other => panic!("{other:?}"),
-                }
-            }
-        }
-    };
-    let names = |trouble: &Trouble, words: &[&str]| {
-        let said = trouble.to_string();
-        assert!(words.iter().all(|word| said.contains(word)), "{said}");
-    };
     let server = RedisServer::start(&["--requirepass", "right"]);
-    let login = |password: &str| Login {
-        user: None,
-        password: password.to_owned(),
-    };
-    let wrong = trouble(StoreSettings {
-        login: Some(login("wrong")),
+    let with_password = |password: &str| StoreSettings {
+        login: Some(Login {
+            user: None,
+            password: password.to_owned(),
+        }),
         ..settings(server.port)
-    })
-    .await;
+    };
+    let wrong = trouble(with_password("wrong")).await;
     assert!(matches!(wrong, Trouble::Password(_)), "{wrong}");
     names(&wrong, &["password", "[store] user, password_file"]);
     let none = trouble(settings(server.port)).await;
     assert!(matches!(none, Trouble::Password(_)), "{none}");
-    let right = open(StoreSettings {
-        login: Some(login("right")),
-        ..settings(server.port)
-    });
+    let right = open(with_password("right"));
     right.connected(Duration::from_secs(20)).await.unwrap();
     assert_eq!(right.status(), Status::Up);
 
-    let mut tls = settings(server.port);
-    tls.server = Server::Single {
-        address: Address {
-            host: "localhost".to_owned(),
-            port: server.port,
-            tls: true,
-        },
-        database: 0,
-    };
-    let tls = trouble(tls).await;
+    let tls = trouble(at("localhost", server.port, true)).await;
     assert!(matches!(tls, Trouble::Tls(_)), "{tls}");
     names(&tls, &["TLS", "[store] ca_file"]);
-
-    let mut nowhere = settings(server.port);
-    nowhere.server = Server::Single {
-        address: Address {
-            host: "no-such-host.invalid".to_owned(),
-            port: 6379,
-            tls: false,
-        },
-        database: 0,
-    };
-    let nowhere = trouble(nowhere).await;
+    let nowhere = trouble(at("no-such-host.invalid", 6_379, false)).await;
     assert!(matches!(nowhere, Trouble::Unreachable(_)), "{nowhere}");
     names(&nowhere, &["cannot be reached", "[store] redis"]);
     let refused = trouble(settings(1)).await;
     assert!(matches!(refused, Trouble::Unreachable(_)), "{refused}");
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_do_it_is_named_with_the_setting() {
     let master = RedisServer::start(&[]);
     let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", master.port)]);
     let replica = trouble(settings(replica.port)).await;
