@@ -39,22 +39,23 @@ pub(crate) async fn connected(server: &RedisServer) -> RedisLedger {
     ledger
 }
 
-/// Waits until the connection stands, or is known to be of no use for a reason that does not pass by
-/// itself; else for so long.
+/// Waits until the connection stands, or is refused for a reason that does not pass by itself; else for
+/// so long.
 pub(crate) async fn settled(ledger: &RedisLedger, patience: Duration) -> Result<(), LedgerError> {
     let begun = Instant::now();
-    let may_pass = |status: &Status| {
-        matches!(
-            status,
-            Status::Down(
-                Trouble::Connecting
-                    | Trouble::Unreachable(_)
-                    | Trouble::Slow
-                    | Trouble::NotReady(_)
-            )
-        )
+    let decided = |status: &Status| match status {
+        Status::Up => true,
+        Status::Down(trouble) => matches!(
+            trouble,
+            Trouble::Tls(_)
+                | Trouble::Password(_)
+                | Trouble::Permission(_)
+                | Trouble::ReadOnly
+                | Trouble::Memory
+                | Trouble::TooOld(_)
+        ),
     };
-    while may_pass(&ledger.status()) && begun.elapsed() < patience {
+    while !decided(&ledger.status()) && begun.elapsed() < patience {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     ledger.connected(Duration::ZERO).await

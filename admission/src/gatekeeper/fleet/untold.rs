@@ -116,9 +116,8 @@ impl Untold {
             self.events.typed += told.events.typed;
             self.events.left += told.events.left;
         }
-        told.sent
-            .into_iter()
-            .fold(true, |all, key| self.sent(key) && all)
+        // Once one is too many, so are all that follow.
+        told.sent.into_iter().all(|key| self.sent(key))
     }
 
     /// The last that is told: this gateway goes.
