@@ -36,5 +36,4 @@ mod staff;
 pub mod staff_pass;
 mod standing;
 mod store;
-mod tally;
 mod verdict;

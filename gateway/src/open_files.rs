@@ -48,8 +48,9 @@ pub(crate) fn limit() -> Option<u64> {
 }
 
 /// How many are open, with the one for looking; `None` if nobody can say.
-pub(crate) fn open() -> Option<usize> {
-    Some(std::fs::read_dir("/proc/self/fd").ok()?.count())
+pub(crate) fn open() -> Option<u64> {
+    let files = std::fs::read_dir("/proc/self/fd").ok()?;
+    Some(files.count() as u64)
 }
 
 /// Whether no connection could be made for want of something of our own, such as a free file or port. It
