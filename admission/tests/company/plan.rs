@@ -28,7 +28,7 @@ pub enum Fault {
 
 impl Fault {
     /// How long it goes on, at most.
-    pub(super) fn lasts(self) -> Duration {
+    pub fn lasts(self) -> Duration {
         match self {
             Self::Down(time)
             | Self::Cut(_, time)
