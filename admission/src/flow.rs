@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::span::{Span, Stepped};
+
 const PROPORTIONAL: f64 = 0.3;
 /// Per second of full error.
 const INTEGRAL: f64 = 0.02;
@@ -30,10 +32,11 @@ const PIPE: f64 = 0.5;
 const BOUND: f64 = 5.0;
 /// The same for those who type: it may take longer than it did.
 const BOUND_TYPING: f64 = 1.25;
-/// Time constant of the pace shown to pupils, in seconds.
-const PACE_TIME: f64 = 8.0;
-/// At a slow backend single pupils would shake it: then the time constant is that of so many.
-const PACE_PUPILS: f64 = 25.0;
+/// Time constant of the pace shown to pupils.
+const PACE_TIME: Span = Span {
+    seconds: 8.0,
+    pupils: 25.0,
+};
 
 /// As long as nobody knows what the pool can do: not fewer than so many in front of the slots.
 const LEAST_AHEAD: u32 = 4;
@@ -72,7 +75,7 @@ pub(crate) struct Flow {
 /// The controller's memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Controller {
-    stepped: Option<Duration>,
+    stepped: Stepped,
     integral: f64,
     /// Fraction of a pupil still owed.
     credit: f64,
@@ -108,12 +111,7 @@ impl Controller {
         reason = "a small non-negative rate times a fraction of a second"
     )]
     pub(crate) fn step(&mut self, now: Duration, flow: &Flow) -> u64 {
-        let dt = self
-            .stepped
-            .map_or(Duration::ZERO, |last| now.saturating_sub(last))
-            .min(LONGEST_STEP)
-            .as_secs_f64();
-        self.stepped = Some(now);
+        let dt = self.stepped.step(now, LONGEST_STEP);
         if flow.waiting == 0 {
             self.integral -= self.integral * (dt / 5.0).min(1.0);
             self.credit = 0.0;
@@ -180,8 +178,7 @@ impl Controller {
     /// part that is missing: with the first few answers it is itself only a guess that gets better.
     fn track_pace(&mut self, released: f64, dt: f64, capacity: f64) {
         if dt > 0.0 {
-            let time = PACE_TIME.max(PACE_PUPILS / capacity.max(0.001));
-            let weight = (dt / time).min(1.0);
+            let weight = (dt / PACE_TIME.at(capacity)).min(1.0);
             self.released += weight * (released / dt / capacity.max(0.001) - self.released);
             self.seen += weight * (1.0 - self.seen);
         }

@@ -28,6 +28,7 @@ mod pulse;
 mod room;
 pub mod seal;
 mod shares;
+mod span;
 mod staff;
 mod staff_pass;
 pub mod state;

@@ -11,6 +11,8 @@
 
 use std::time::Duration;
 
+use crate::span::Stepped;
+
 /// The part of the cap that guests leave free. A measured cap is 15 % above what the pool works on at once, in
 /// a first estimate up to a third: with a fifth free, guests took the last workers, and one in ten of the
 /// pool's own pupils waited a tenth longer.
@@ -61,7 +63,7 @@ pub struct Overflow {
     allowed: f64,
     /// The other pool's own logins in flight: the most there were lately.
     own: f64,
-    stepped: Option<Duration>,
+    stepped: Stepped,
     waited: Option<Duration>,
 }
 
@@ -72,7 +74,7 @@ impl Overflow {
             max,
             allowed: 0.0,
             own: 0.0,
-            stepped: None,
+            stepped: Stepped::default(),
             waited: None,
         }
     }
@@ -86,12 +88,7 @@ impl Overflow {
         reason = "between 0 and max"
     )]
     pub fn step(&mut self, now: Duration, needed: bool, host: &Host, guests: u32) -> u32 {
-        let dt = self
-            .stepped
-            .map_or(Duration::ZERO, |last| now.saturating_sub(last))
-            .min(LONGEST_STEP)
-            .as_secs_f64();
-        self.stepped = Some(now);
+        let dt = self.stepped.step(now, LONGEST_STEP);
         let own = f64::from(host.in_flight.saturating_sub(guests));
         self.own = own.max(self.own - self.own * (dt / MEMORY).min(1.0));
         if host.waiting > 0 {

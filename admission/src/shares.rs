@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::ledger::MemberId;
+use crate::span::Stepped;
 
 /// Time constant of the weights, in seconds.
 const SMOOTHING: f64 = 1.0;
@@ -23,7 +24,7 @@ const WORTH_MOVING: f64 = 1.5;
 /// How much may be owed for rounding, in slots: enough to make a move worth it.
 const MOST_OWED: f64 = 2.0;
 /// Longer gaps between two divisions are not made up for.
-const LONGEST_STEP: f64 = 0.5;
+const LONGEST_STEP: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -36,7 +37,7 @@ struct Entry {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shares {
     entries: BTreeMap<MemberId, Entry>,
-    at: Option<Duration>,
+    stepped: Stepped,
 }
 
 impl Shares {
@@ -48,11 +49,7 @@ impl Shares {
         cap: u32,
         wants: &[(MemberId, u32)],
     ) -> Vec<(MemberId, u32)> {
-        let dt = self
-            .at
-            .map_or(0.0, |at| now.saturating_sub(at).as_secs_f64())
-            .min(LONGEST_STEP);
-        self.at = Some(now);
+        let dt = self.stepped.step(now, LONGEST_STEP);
         self.entries
             .retain(|id, _| wants.iter().any(|(member, _)| member == id));
         for (id, want) in wants {

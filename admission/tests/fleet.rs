@@ -310,7 +310,8 @@ fn latest(faults: &[(Duration, Fault)]) -> Duration {
         Fault::Down(time) | Fault::Cut(_, time) | Fault::Deaf(_, time) | Fault::Paused(_, time) => {
             *time + Duration::from_secs(1)
         }
-        Fault::Killed(_, time) | Fault::Left(_, time) => *time + Duration::from_secs(1 + 5),
+        // One that is told to stop is away while it finishes, too.
+        Fault::Killed(..) | Fault::Left(..) => fault.lasts() + Duration::from_secs(1 + 5),
     };
     EXCHANGES + faults.iter().map(apart).sum::<Duration>()
 }

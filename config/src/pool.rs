@@ -38,7 +38,7 @@ pub struct Pool {
     pub upstream: Upstream,
     /// How requests are spread over the backends.
     pub balancing: Balancing,
-    /// Who goes first when they have all they can do. Default: nobody.
+    /// Who goes first when they have all they can do. Default: all but those who certainly are not logged in.
     pub priorities: Option<Priorities>,
     /// How they are checked.
     pub health: Health,

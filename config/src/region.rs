@@ -41,7 +41,8 @@ pub struct Region {
     pub upstream: Upstream,
     /// How requests are spread over the backends of each of its pools.
     pub balancing: Balancing,
-    /// Who goes first when they have all they can do, in each of its pools. Default: nobody, all are treated alike.
+    /// Who goes first when they have all they can do, in each of its pools. Default: whoever certainly is
+    /// not logged in waits behind all others, and nothing is kept back.
     pub priorities: Option<Priorities>,
     /// How the backends of each of its pools are checked.
     pub health: Health,

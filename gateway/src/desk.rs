@@ -90,12 +90,9 @@ impl Desk {
             let capacity = gauges
                 .capacity
                 .map_or_else(|| "–".to_owned(), |c| format!("{c:.1}/s"));
-            let shed = match &pool.priorities {
-                Some(_) => Rank::ALL
-                    .map(|rank| self.metrics.shed_so_far(&pool.name, rank).to_string())
-                    .join(" / "),
-                None => "–".to_owned(),
-            };
+            let shed = Rank::ALL
+                .map(|rank| self.metrics.shed_so_far(&pool.name, rank).to_string())
+                .join(" / ");
             let state = if pool.room.is_down() { "down" } else { "up" };
             // Pool names are made of letters, digits, '-', '_', '.', '/' and ':': safe in HTML.
             let _ = write!(

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::backends::{Busy, Home, Kind, Rank, Stay};
 use crate::fault::Fault;
+use crate::open_files::is_our_want;
 use crate::room::Slot;
 use crate::site::Pool;
 use crate::verdict::Class;
@@ -186,7 +187,9 @@ async fn connect(connector: &Connector, pool: &Pool, home: Home) -> Option<(Http
             Err(error) => {
                 tracing::warn!(pool = pool.name, backend = %backend.address, %error, "Backend not reached for a login");
                 tried.push(backend.address);
-                backend.not_connected();
+                if !is_our_want(&error) {
+                    backend.not_connected();
+                }
                 if !pool.backends.may_retry() {
                     return None;
                 }

@@ -3,16 +3,20 @@
 //! Platforms give their session cookie to everybody who opens a page, so that cookie says nothing.
 //! The gateway has seen which logins worked, and marks the browsers; a request with that mark, or
 //! with a pass, which those have who were let in a moment ago, goes first.
+//!
+//! That asks for an operator who knows how one logs in. Without, only what certainly is of nobody who is logged
+//! in stands back: a page that is asked for without any cookie of the platform's and without credentials.
 
 use std::time::Duration;
 
 use einlass_admission::Inside;
+use http::header::{AUTHORIZATION, ORIGIN};
 use http::{HeaderMap, HeaderName};
 use pingora_proxy::Session;
 
 use crate::backends::{Rank, has_cookie};
 use crate::clock::wall;
-use crate::cookies::{INSIDE, Jar};
+use crate::cookies::{INSIDE, Jar, foreign};
 use crate::proxy::{Gateway, Request};
 use crate::site::Pool;
 
@@ -23,13 +27,17 @@ const LIFETIME: Duration = Duration::from_hours(24 * 30);
 const DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 impl Gateway {
-    /// The rank of a request that is not the gate.
+    /// The rank of a request that is not the gate. Where the operator has written nothing about it, it is of
+    /// a session if it may be.
     pub(crate) fn rank(&self, session: &Session, request: &Request) -> Rank {
         let header = session.req_header();
-        if self.is_of_a_session(&header.headers, request) {
+        let headers = &header.headers;
+        let in_doubt = request.session_pool().priorities.is_none();
+        if self.is_of_a_session(headers, request) || in_doubt && may_be_of_a_session(headers) {
             Rank::Session
         } else if is_login_page(&request.seat.pool, header.uri.path())
-            || is_part_of_a_page(&header.headers)
+            || is_part_of_a_page(headers)
+            || in_doubt && !is_looked_at(header.method.is_safe(), headers)
         {
             Rank::Login
         } else {
@@ -64,6 +72,21 @@ impl Gateway {
     }
 }
 
+/// Whoever is logged in shows it to the platform: by a cookie of the platform's, whatever it is called and
+/// whatever else it may mean, or by credentials (RFC 9110, section 11.6.2).
+fn may_be_of_a_session(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION) || foreign(headers).is_some()
+}
+
+/// A page that somebody asks for to look at it, as far as can be told: nothing is sent, and no script asks,
+/// which may show who it is in a way of its own.
+fn is_looked_at(safe: bool, headers: &HeaderMap) -> bool {
+    let by_script = headers.contains_key("x-requested-with")
+        || headers.contains_key(ORIGIN)
+        || headers.get(DESTINATION).is_some_and(|to| to == "empty");
+    safe && !by_script
+}
+
 /// Where one types the password: whoever is sent there is on the way in.
 fn is_login_page(pool: &Pool, path: &str) -> bool {
     let mut submits = pool.gate.submit.iter();
@@ -82,6 +105,30 @@ fn is_part_of_a_page(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
     use http::HeaderValue;
+
+    #[test]
+    fn who_shows_the_platform_nothing_is_certainly_not_logged_in() {
+        let may_be = |name: HeaderName, value| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            may_be_of_a_session(&headers)
+        };
+        let cookie = http::header::COOKIE;
+        assert!(may_be(cookie.clone(), "einlass_ticket=x; MoodleSession=1"));
+        assert!(may_be(AUTHORIZATION, "Bearer x"));
+        assert!(!may_be(cookie, "einlass_ticket=x; einlass_seal_0=y"));
+        assert!(!may_be_of_a_session(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_form_and_what_a_script_asks_for_are_no_pages_to_look_at() {
+        let mut headers = HeaderMap::new();
+        assert!(is_looked_at(true, &headers) && !is_looked_at(false, &headers));
+        headers.insert(DESTINATION, HeaderValue::from_static("document"));
+        assert!(is_looked_at(true, &headers));
+        headers.insert(DESTINATION, HeaderValue::from_static("empty"));
+        assert!(!is_looked_at(true, &headers));
+    }
 
     #[test]
     fn the_parts_of_a_page_are_told_from_pages() {

@@ -21,6 +21,7 @@ use crate::edge::{CertificateFiles, Edge, EdgeError, EdgeSettings};
 use crate::keeper::Keeper;
 use crate::key_file::{self, KeyFileError};
 use crate::metrics::Metrics;
+use crate::open_files;
 use crate::proxy::Gateway;
 use crate::random;
 use crate::scribe::Scribe;
@@ -108,7 +109,8 @@ pub fn run(config: &Path) -> Result<(), RunError> {
     };
     let mut proxy = HttpProxy::new(gateway, Arc::new(conf()));
     proxy.handle_init_modules();
-    let edge = Edge::bind(&edge_settings(&config), proxy)?;
+    let files = open_files::raise_limit();
+    let edge = Edge::bind(&edge_settings(&config, files), proxy)?;
     tracing::info!(addresses = ?edge.local_addrs(), pools = site.pools.len(), schools = site.hosts.len(), "Edge listens");
 
     let ending = Ending {
@@ -140,7 +142,8 @@ pub fn run(config: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
-fn edge_settings(config: &Config) -> EdgeSettings {
+/// `files`: how many may be open.
+fn edge_settings(config: &Config, files: Option<u64>) -> EdgeSettings {
     let edge = &config.edge;
     let certificates = edge.certificates.iter().map(|c| CertificateFiles {
         chain: c.chain.clone(),
@@ -151,7 +154,7 @@ fn edge_settings(config: &Config) -> EdgeSettings {
         listen_tls: edge.listen_tls.clone(),
         proxy_protocol: edge.proxy_protocol.then(|| edge.trusted_proxies.clone()),
         certificates: certificates.collect(),
-        max_connections: edge.max_connections as usize,
+        max_connections: open_files::most_connections(edge.max_connections as usize, files),
         handshake_timeout: edge.handshake_timeout,
         header_timeout: edge.header_timeout,
         keepalive_timeout: edge.keepalive_timeout,

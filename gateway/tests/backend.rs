@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use einlass_benches::platform::HashCost;
 use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -275,4 +277,83 @@ async fn over_tls_cookies_are_secure_and_the_backend_knows() {
     assert!(pass.contains("Secure"), "{pass}");
     assert!(backend.last().contains("\r\nx-forwarded-proto: https\r\n"));
     drop(gateway);
+}
+
+/// A connection of a browser that stays.
+async fn connected(edge: SocketAddr) -> SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(edge).await.unwrap();
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+#[tokio::test]
+async fn open_files_are_asked_for_and_browsers_do_not_take_all_of_them() {
+    let backend = Backend::start(FINE).await;
+    let gateway = Setup::default()
+        .region("north", &[backend.address], 4, &[(GYM, 900)], "")
+        .open_files("128:1000")
+        .start()
+        .await;
+    let limit = gateway.metric("einlass_open_files_limit").await;
+    assert!((limit - 1_000.0).abs() < 0.5, "{limit}");
+    assert!(gateway.log().contains("the edge takes 500 connections"));
+    let mut first = connected(gateway.edge).await;
+    let mut held = Vec::new();
+    for _ in 0..600 {
+        held.push(TcpStream::connect(gateway.edge).await.unwrap());
+    }
+    let refused = async || {
+        gateway
+            .metric("einlass_edge_events{event=\"refused\"}")
+            .await
+            > 90.0
+    };
+    assert!(eventually(refused).await);
+    assert!(gateway.metric("einlass_open_files").await < 700.0);
+    // There is a file left for the connection to the backend.
+    let answer = first.send_request(get("/page", GYM)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    drop(held);
+    let served = async || {
+        let mut next = connected(gateway.edge).await;
+        let answer = next.send_request(get("/page", GYM)).await;
+        answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
+    };
+    assert!(eventually(served).await);
+}
+
+#[tokio::test]
+async fn a_backend_is_not_left_out_because_the_gateway_is_out_of_open_files() {
+    let backend = Backend::start(FINE).await;
+    let gateway = Setup::default()
+        .region("north", &[backend.address], 4, &[(GYM, 900)], "")
+        .text("[region.north.health]\ninterval = \"200ms\"\nfall = 1\n")
+        .start()
+        .await;
+    // An answer that says what failed is the last one on its connection.
+    let mut browsers = Vec::new();
+    for _ in 0..40 {
+        browsers.push(connected(gateway.edge).await);
+    }
+    let mut status = async || {
+        let mut browser = browsers.pop().unwrap();
+        let answer = browser.send_request(get("/page", GYM)).await.unwrap();
+        answer.status()
+    };
+    assert_eq!(status().await, StatusCode::OK);
+    // So few, of which all are in use.
+    gateway.set_open_files("5:1000");
+    // Meanwhile some checks cannot be made.
+    for _ in 0..30 {
+        assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    gateway.set_open_files("1000:1000");
+    assert_eq!(status().await, StatusCode::OK);
+    assert!(
+        !gateway.log().contains("Backend left out"),
+        "{}",
+        gateway.log()
+    );
 }

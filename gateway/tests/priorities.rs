@@ -168,7 +168,7 @@ async fn pages_are_shed_first_logins_take_a_turn_and_sessions_go_on() {
 }
 
 #[tokio::test]
-async fn where_nobody_goes_first_nothing_is_shed() {
+async fn where_nothing_is_written_no_place_is_kept_back_and_who_finds_none_is_told_why() {
     let backend = Backend::holding_below(SLOW, INSIDE).await;
     let gateway = gateway(backend.address, TEN).await;
     let mut pupil = Browser::new(gateway.edge, GYM);
@@ -179,16 +179,78 @@ async fn where_nobody_goes_first_nothing_is_shed() {
     hold(&mut held, &visitor, 9, || backend.count()).await;
     assert_eq!(visitor.get("/").await.status, StatusCode::SEE_OTHER);
     hold(&mut held, &visitor, 1, || backend.count()).await;
-    for browser in [&mut visitor, &mut pupil] {
-        let page = browser.get("/").await;
-        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(page.text().contains("antwortet nicht"));
-    }
-    let metrics = send(gateway.desk, get("/metrics", "desk")).await.text();
+    // The other one has a cookie by now.
+    let page = Browser::new(gateway.edge, GYM).get("/").await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    let text = page.text();
     assert!(
-        !metrics.contains("einlass_shed_requests_total{"),
-        "{metrics}"
+        text.contains("Gerade ist zu viel los") && text.contains("geht vor"),
+        "the server answers, and has too much to do: {text}"
     );
+    assert!(text.contains("href=\"/login\""), "{text}");
+    let page = pupil.get("/").await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    let text = page.text();
+    assert!(
+        text.contains("An deiner Anmeldung ändert das nichts"),
+        "{text}"
+    );
+    // A login keeps a place.
+    let mut late = Browser::new(gateway.edge, GYM);
+    assert_eq!(
+        late.post("/login", "user=z").await.location(),
+        "/_einlass/wait"
+    );
+    for (rank, times) in [("Page", 1), ("Login", 0), ("Session", 1)] {
+        assert_eq!(shed(&gateway, rank).await, times, "{rank}");
+    }
+}
+
+/// How those were answered who asked for a page so often, and for so long, none waiting for another.
+async fn asked(browser: Browser, per_second: u32, length: Duration) -> Vec<StatusCode> {
+    let mut asking = JoinSet::new();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
+    let begun = Instant::now();
+    while begun.elapsed() < length {
+        ticks.tick().await;
+        let mut browser = browser.clone();
+        asking.spawn(async move { browser.get("/").await.status });
+    }
+    asking.join_all().await
+}
+
+/// Nobody has written who goes first, and three times as many ask as the backend can answer: those of whom
+/// nobody can say that they are not logged in are served, whatever their cookie is called.
+#[tokio::test]
+async fn when_places_have_run_out_visitors_wait_behind_all_who_may_be_logged_in() {
+    let backend = Fickle::start(Mood::Fine(Duration::from_millis(200))).await;
+    let more = "[region.north.balancing]\nmax_in_flight = 4\n\
+        [region.north.upstream]\nconnect_timeout = \"2s\"\n";
+    let gateway = gateway(backend.address, more).await;
+    let visitor = Browser::new(gateway.edge, GYM);
+    let mut pupil = visitor.clone();
+    pupil.cookies.insert("PHPSESSID".to_owned(), "1".to_owned());
+    let length = Duration::from_secs(5);
+    let visitors = tokio::spawn(asked(visitor, 60, length));
+    let turned_away = async || shed(&gateway, "Page").await > 0;
+    assert!(eventually(turned_away).await);
+    let pupils = asked(pupil, 8, length / 2).await;
+    let visitors = visitors.await.unwrap();
+    let served = |all: &[StatusCode]| all.iter().filter(|s| **s == StatusCode::OK).count();
+    println!(
+        "{} of {} visitors and {} of {} pupils served",
+        served(&visitors),
+        visitors.len(),
+        served(&pupils),
+        pupils.len()
+    );
+    assert_eq!(served(&pupils), pupils.len(), "a pupil was turned away");
+    let away = visitors.len() - served(&visitors);
+    assert!(away > visitors.len() / 4, "nobody was turned away: {away}");
+    // What the pupils leave is the visitors'.
+    assert!(served(&visitors) > pupils.len(), "{visitors:?}");
+    assert_eq!(shed(&gateway, "Page").await as usize, away);
+    assert_eq!(shed(&gateway, "Session").await, 0);
 }
 
 #[tokio::test]

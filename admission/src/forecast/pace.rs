@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use super::Reason;
+use crate::span::Span;
 
-/// Time constants of what is measured, in seconds; of the capacity also in pupils, for a pool so
-/// slow that single ones would shake it.
-const CAPACITY_TIME: (f64, f64) = (8.0, 20.0);
+/// Time constants of what is measured, in seconds where nothing else is said.
+const CAPACITY_TIME: Span = Span {
+    seconds: 8.0,
+    pupils: 20.0,
+};
 const SHOW_TIME: f64 = 8.0;
 const CALLED_TIME: f64 = 90.0;
 /// What is assumed at first of the pupils called counts as so many seconds of measuring.
@@ -49,10 +52,12 @@ const RISE_FASTER: f64 = 8.0;
 const MAY_STAY_AWAY: f64 = 0.65;
 /// For so many seconds of measuring, in which that shows as well.
 const STAY_AWAY_TIME: f64 = 20.0;
-/// It is held while the room is slower by less than this, or not for so long: in seconds, and in
-/// pupils.
+/// It is held while the room is slower by less than this, or not for so long.
 const HELD: f64 = 0.12;
-const HELD_TIME: (f64, f64) = (1.0, 10.0);
+const HELD_TIME: Span = Span {
+    seconds: 1.0,
+    pupils: 10.0,
+};
 /// A pace is about the same if it is between so many times and so many times the other.
 const SAME: (f64, f64) = (0.6, 1.5);
 /// Longer gaps between two steps (a stopped process) are no measurement, in seconds.
@@ -162,8 +167,7 @@ impl Pace {
             believed
         } else {
             let near = believed.clamp(average * (1.0 - CHANGED), average * (1.0 + CHANGED));
-            let time = CAPACITY_TIME.0.max(CAPACITY_TIME.1 / average);
-            average + (dt / time).min(1.0) * (near - average)
+            average + (dt / CAPACITY_TIME.at(average)).min(1.0) * (near - average)
         };
         self.capacity = Some(capacity);
         capacity
@@ -194,7 +198,7 @@ impl Pace {
             return None;
         }
         let since = *self.slower.get_or_insert(now);
-        let patience = HELD_TIME.0.max(HELD_TIME.1 / pace.max(0.001)).min(20.0);
+        let patience = HELD_TIME.at(pace).min(20.0);
         if now.saturating_sub(since).as_secs_f64() < patience {
             return None;
         }

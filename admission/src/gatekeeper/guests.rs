@@ -38,13 +38,10 @@ impl<W> Gatekeeper<W> {
         self.look_at_clock(now);
         let host = self.as_host(now);
         let spare = self.buffer.free() > reserve(host.cap);
-        let tokens = self.settings.ceiling.is_none_or(|ceiling| {
-            let burst = (ceiling * self.portion() / 4.0).max(1.0);
-            self.tokens >= 1.0 + burst / 2.0
-        });
+        let tokens = self.ceiling.has_to_spare(self.portion());
         let lent = host.open && host.waiting == 0 && spare && tokens && self.buffer.try_take();
         if lent {
-            self.spend_token();
+            self.ceiling.spend(1);
         }
         lent
     }

@@ -1,24 +1,16 @@
 //! What a gateway writes down for its next run.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Door, Gatekeeper};
 use crate::state::RoomState;
-use crate::turn::{SchoolKey, Turn};
-use crate::used::Used;
+use crate::turn::Turn;
 
 impl<W> Gatekeeper<W> {
     /// What the next run needs after a clean stop: the registers as they are. Tickets that are not
     /// done with are left out: if this run ends now, nobody gets an answer to them.
     pub fn state(&self) -> RoomState {
         let schools = self.room.schools();
-        let mut used = self.used.clone();
-        for (school, turn, epoch) in self.open.iter().copied() {
-            if let Some(used) = used.get_mut(school.0 as usize) {
-                used.give_back(epoch, self.tooth(school, turn));
-            }
-        }
         RoomState {
             serving: self.room.serving(),
             last: schools
@@ -26,12 +18,7 @@ impl<W> Gatekeeper<W> {
                 .filter(|s| s.last() > Turn(0))
                 .map(|s| (s.key(), s.last()))
                 .collect(),
-            used: schools
-                .iter()
-                .zip(used)
-                .filter(|(_, used)| used.blocks() > 0)
-                .map(|(s, used)| (s.key(), used))
-                .collect::<BTreeMap<SchoolKey, Used>>(),
+            used: self.tickets.done(&self.room),
             pacer: self.conductor.memory(),
             forecast: self.forecast.bands(),
         }
@@ -81,12 +68,8 @@ impl<W> Gatekeeper<W> {
             }
         }
         for (key, used) in state.used {
-            if let Some(slot) = self
-                .room
-                .index(key)
-                .and_then(|school| self.used.get_mut(school.0 as usize))
-            {
-                *slot = used;
+            if let Some(school) = self.room.index(key) {
+                self.tickets.restore(school, used);
             }
         }
         self.waiting = self.room.waiting();

@@ -30,6 +30,8 @@ const FROM: Duration = Duration::from_secs(6);
 const UNTIL: Duration = Duration::from_secs(30);
 /// How far a server's part may be from what its speed says.
 const ALLOWED: f64 = 0.10;
+/// A latency is better if it is at most so much of the other: less is a matter of chance.
+const BETTER: f64 = 0.95;
 
 /// The same morning under each policy.
 pub struct Balance {
@@ -202,7 +204,7 @@ impl Balance {
             ));
         }
         for other in others {
-            if ours.percentile(0.99) >= other.percentile(0.99) {
+            if ours.percentile(0.99) > other.percentile(0.99) * BETTER {
                 broken.push(format!(
                     "{}: no better p99 than {}",
                     ours.policy, other.policy
@@ -225,11 +227,12 @@ impl Balance {
             "Made by `{command}` on {}.\n\n\
              Claim: nobody tells the gateway how fast the servers are, and with `policy = \"peak_ewma\"`, the default, \
              each gets the part of the logins that its speed deserves, within {:.0} %, and 99 of 100 logins are done \
-             sooner than under the other policies. {verdict}\n\n\
+             sooner than under the other policies, by 5 % at least. {verdict}\n\n\
              Four servers of the demo platform are one pool. Each has {WORKERS} workers; a login keeps one of them busy \
              for {} ms, on the last server for {} ms. They sleep for most of that time instead of hashing, so that four \
              servers find room on this machine and its noise does not decide. {PUPILS} pupils come within {}, a third \
-             more than the servers can do; 16 logins may be in flight. The same crowd comes under each policy. Logins \
+             more than the servers can do; 20 logins may be in flight, five for two workers, \
+             so that there are lines before the servers. The same crowd comes under each policy. Logins \
              are those that the servers' own records show from {} to {} after the beginning, while pupils waited all \
              the time. A part of 1.00 is what the server's speed deserves. *Done* is from a login's arrival at its \
              server to the end of its hash.\n\n{}\n",
@@ -320,7 +323,9 @@ mod tests {
         let parts = [200, 200, 200, 100];
         let better = campaign(morning(parts, 0.2), morning(parts, 0.4));
         assert!(better.broken_promises().is_empty());
-        let same = campaign(morning(parts, 0.4), morning(parts, 0.4));
-        assert!(same.markdown("make balance").contains("did not hold"));
+        for nearly in [0.4, 0.398] {
+            let same = campaign(morning(parts, nearly), morning(parts, 0.4));
+            assert!(same.markdown("make balance").contains("did not hold"));
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::budget::Budget;
 use super::checks::Finding;
 use super::ewma::PeakEwma;
 use super::member::{Id, Member};
-use super::priority::{Parts, Rank};
+use super::priority::{Ahead, Parts, Rank};
 use super::{Kind, State};
 
 /// At most this share of a pool is ejected.
@@ -33,6 +33,8 @@ pub(super) struct Balancer {
     rules: Balancing,
     /// What of a backend's bound each rank may fill; without it, everybody all.
     parts: Option<Parts>,
+    /// Without it: who waits and goes before pages.
+    pub(super) ahead: Ahead,
     pub(super) budget: Budget,
     members: Vec<Member>,
     next_id: Id,
@@ -112,6 +114,7 @@ impl Balancer {
             budget: Budget::new(rules.retry_budget),
             rules,
             parts: None,
+            ahead: Ahead::default(),
             members: Vec::new(),
             next_id: 0,
             dice: seed,
@@ -188,23 +191,37 @@ impl Balancer {
         Choice::At(member.id, member.address)
     }
 
+    /// Somebody waits for a place who goes before pages: where, at any backend if there is no home.
+    pub(super) fn line_up(&mut self, home: Home) -> Option<SocketAddr> {
+        let there = |at: &SocketAddr| self.members.iter().any(|m| m.address == *at && m.usable());
+        let at = home.backend().filter(there);
+        self.ahead.join(at);
+        at
+    }
+
     fn index(&mut self, now: Duration, wish: Wish<'_>) -> Option<usize> {
         let rules = self.rules;
         let parts = self.parts;
-        let most = |bound| parts.map_or(bound, |parts| parts.most(wish.rank, bound));
+        let ahead = (wish.rank == Rank::Page && !self.ahead.is_empty()).then(|| self.ahead.clone());
+        let most = |m: &Member, bound| match (parts, &ahead) {
+            (Some(parts), _) => parts.most(wish.rank, bound),
+            (None, Some(ahead)) => ahead.leave_for_pages(bound, m.address),
+            (None, None) => bound,
+        };
         let untried = |m: &Member| !wish.tried.contains(&m.address);
         if let Some(home) = wish.home.backend() {
             // A session is not sent away because its backend starts slowly, or is drained; and to one
             // that has been restarted it comes a second time.
             let there = |m: &Member| m.address == home && (untried(m) || m.drains()) && m.usable();
             if let Some(index) = self.members.iter().position(there) {
-                let room = self.members[index].in_flight < most(rules.max_in_flight);
+                let member = &self.members[index];
+                let room = member.in_flight < most(member, rules.max_in_flight);
                 return room.then_some(index);
             }
         }
         if let Some(hash) = wish.home.hash() {
             let fits = |m: &Member| {
-                m.open() && m.in_flight < most(m.limit(now, &rules))
+                m.open() && m.in_flight < most(m, m.limit(now, &rules))
                     || m.wants_trial(now, wish.kind)
             };
             let height = |m: &Member| affinity::rendezvous(hash, m.address, m.weight);
@@ -220,7 +237,8 @@ impl Balancer {
         if let Some(index) = self.members.iter().position(trial) {
             return Some(index);
         }
-        let fits = |m: &Member| untried(m) && m.open() && m.in_flight < most(m.limit(now, &rules));
+        let fits =
+            |m: &Member| untried(m) && m.open() && m.in_flight < most(m, m.limit(now, &rules));
         let mean = match wish.kind {
             Kind::Login => &self.logins,
             Kind::Read | Kind::Write => &self.reads,
@@ -240,7 +258,8 @@ impl Balancer {
             };
         }
         // Better an ejected backend than none, but not one that does not answer at all.
-        let last = |m: &Member| untried(m) && m.at_all() && m.in_flight < most(rules.max_in_flight);
+        let last =
+            |m: &Member| untried(m) && m.at_all() && m.in_flight < most(m, rules.max_in_flight);
         let (one, _) = self.draw_two(last)?;
         Some(one)
     }

@@ -148,8 +148,11 @@ impl Busy {
     pub(crate) fn free(&mut self) {
         if !std::mem::replace(&mut self.free, true) {
             let now = self.shared.clock.now();
-            self.shared.lock().free(now, self.id);
-            self.shared.freed.notify_one();
+            let mut balancer = self.shared.lock();
+            balancer.free(now, self.id);
+            let ahead = !balancer.ahead.is_empty();
+            drop(balancer);
+            self.shared.freed(ahead).notify_one();
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use einlass_config::Check;
 use http::header::{CONNECTION, HOST, USER_AGENT};
 use parking_lot::Mutex;
+use pingora_core::Error;
 use pingora_core::connectors::TransportConnector;
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::http::client::HttpSession;
@@ -18,6 +19,7 @@ use tokio::time::timeout;
 
 use super::Backends;
 use super::checks::Finding;
+use crate::open_files::is_our_want;
 use crate::site::Pool;
 
 /// Checks backends, over connections of its own.
@@ -81,10 +83,8 @@ impl Checker {
                         Check::Login { .. } => {
                             let mut answer = Answer::get(&http, backends, address).await;
                             let fits = match &mut answer {
-                                Some(answer) => {
-                                    answer.status == 200 && answer.asks_password().await
-                                }
-                                None => false,
+                                Ok(answer) => answer.status == 200 && answer.asks_password().await,
+                                Err(_) => false,
                             };
                             finding(answer, |_| fits)
                         }
@@ -107,10 +107,10 @@ impl Checker {
                 let mut answer = pin!(Answer::get(&http, backends, address));
                 let answered = timeout(within, &mut answer).await;
                 let late = answered.is_err();
-                backends.knocked(id, answered.is_ok_and(|answer| answer.is_some()));
+                backends.knocked(id, answered.is_ok_and(|answer| answer.is_ok()));
                 if late && backends.waits_on(id) {
                     let answered = timeout(LATEST, answer).await;
-                    let answered = answered.is_ok_and(|answer| answer.is_some());
+                    let answered = answered.is_ok_and(|answer| answer.is_ok());
                     backends.late(id, answered.then(|| begun.elapsed()));
                 }
             });
@@ -127,15 +127,25 @@ async fn accepts(
     let peer = backends.peers.at(address);
     match transport.new_stream(&peer).await {
         Ok(_) => Finding::Passed,
-        Err(_) => Finding::Failed,
+        Err(error) => unreached(&error),
     }
 }
 
-fn finding(answer: Option<Answer>, fits: impl FnOnce(&Answer) -> bool) -> Finding {
+fn finding(answer: Result<Answer, Finding>, fits: impl FnOnce(&Answer) -> bool) -> Finding {
     match answer {
-        Some(answer) if fits(&answer) => Finding::Passed,
-        Some(answer) if answer.status < 500 => Finding::Otherwise,
-        Some(_) | None => Finding::Failed,
+        Ok(answer) if fits(&answer) => Finding::Passed,
+        Ok(answer) if answer.status < 500 => Finding::Otherwise,
+        Ok(_) => Finding::Failed,
+        Err(finding) => finding,
+    }
+}
+
+/// Why there is no connection.
+fn unreached(error: &Error) -> Finding {
+    if is_our_want(error) {
+        Finding::Unmade
+    } else {
+        Finding::Failed
     }
 }
 
@@ -146,10 +156,19 @@ struct Answer {
 }
 
 impl Answer {
-    async fn get(http: &Connector, backends: &Backends, address: SocketAddr) -> Option<Self> {
-        let (host, path) = backends.page();
+    async fn get(
+        http: &Connector,
+        backends: &Backends,
+        address: SocketAddr,
+    ) -> Result<Self, Finding> {
         let peer = backends.peer_alone(address);
-        let (mut session, _) = http.get_http_session(&peer).await.ok()?;
+        let connected = http.get_http_session(&peer).await;
+        let (session, _) = connected.map_err(|error| unreached(&error))?;
+        Self::of(session, backends).await.ok_or(Finding::Failed)
+    }
+
+    async fn of(mut session: HttpSession, backends: &Backends) -> Option<Self> {
+        let (host, path) = backends.page();
         let mut header = RequestHeader::build("GET", path.as_bytes(), Some(3)).ok()?;
         header.insert_header(HOST, host).ok()?;
         header.insert_header(USER_AGENT, "einlass-check").ok()?;

@@ -16,6 +16,8 @@ pub(super) enum Finding {
     /// An answer, not the one expected, but none that says that the backend cannot work.
     Otherwise,
     Failed,
+    /// It could not be made, for want of something of our own.
+    Unmade,
 }
 
 /// The state of one backend's checks.
@@ -79,6 +81,10 @@ impl Checks {
         spread: f64,
     ) {
         self.running = false;
+        if finding == Finding::Unmade {
+            self.next = now + SOON;
+            return;
+        }
         self.found = Some(finding);
         let passed = finding == Finding::Passed;
         if passed {

@@ -400,7 +400,7 @@ impl Member {
     ) {
         let out = self.unreached;
         self.checks.ended(now, finding, out, rules, spread);
-        self.unreached &= finding == Finding::Failed;
+        self.unreached &= matches!(finding, Finding::Failed | Finding::Unmade);
         self.settle(now);
     }
 

@@ -127,8 +127,9 @@ struct Shared {
     pool: String,
     clock: Clock,
     balancer: Mutex<Balancer>,
-    /// A place has become free.
+    /// A place has become free: for whoever waits, and for whoever goes first.
     freed: Notify,
+    freed_first: Notify,
     /// Of those who do not go first, so many wait for one.
     in_line: AtomicU32,
     awaited: Arc<Awaited>,
@@ -147,6 +148,7 @@ impl Backends {
                 clock,
                 balancer: Mutex::new(balancer),
                 freed: Notify::new(),
+                freed_first: Notify::new(),
                 in_line: AtomicU32::new(0),
                 awaited: Arc::default(),
             }),
@@ -386,6 +388,15 @@ impl Backends {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Balancer> {
         self.balancer.lock()
+    }
+
+    /// What those hear of who wait for a place.
+    fn freed(&self, ahead: bool) -> &Notify {
+        if ahead {
+            &self.freed_first
+        } else {
+            &self.freed
+        }
     }
 
     /// Writes down what has happened to backends.

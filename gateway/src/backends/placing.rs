@@ -14,9 +14,9 @@ const AGAIN: Duration = Duration::from_millis(25);
 /// Why a request has no backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unplaced {
-    /// There is none, or none in time.
+    /// There is none.
     Nobody,
-    /// What is left is for those who go first.
+    /// There is no place in time, or what is left is for those who go first.
     Shed(Rank),
 }
 
@@ -25,7 +25,7 @@ impl Backends {
     /// for, as long as a connection might take; one that is being restarted is waited for by its
     /// sessions, for some seconds.
     ///
-    /// `rank` is only asked where a page would find no place.
+    /// `rank` is only asked where a page finds no place.
     pub(crate) async fn place(
         &self,
         kind: Kind,
@@ -36,13 +36,14 @@ impl Backends {
         if tried.is_empty() {
             self.shared.lock().budget.earn();
         }
-        let mut ask = self.ranked.then_some(rank);
+        let mut ask = Some(rank);
         let mut rank = Rank::Page;
-        let mut line = None;
+        let mut line: Option<InLine> = None;
         let patience = self.peers.connect_timeout();
         let mut waited_since = self.shared.clock.now();
         loop {
-            let freed = self.shared.freed.notified();
+            let ahead = line.as_ref().is_some_and(InLine::is_ahead);
+            let freed = self.shared.freed(ahead).notified();
             let now = self.shared.clock.now();
             let wish = Wish {
                 kind,
@@ -69,8 +70,8 @@ impl Backends {
                         }
                     }
                     let over = now.saturating_sub(waited_since) >= patience;
-                    if over || self.ranked && !self.stands_in_line(rank, &mut line) {
-                        return Err(self.unplaced(rank));
+                    if over || !self.lines_up(rank, home, &mut line) {
+                        return Err(Unplaced::Shed(rank));
                     }
                 }
                 // That has an end of its own. Whoever has waited for it may try it again, also when
@@ -84,48 +85,67 @@ impl Backends {
         }
     }
 
-    fn unplaced(&self, rank: Rank) -> Unplaced {
-        if self.ranked {
-            Unplaced::Shed(rank)
-        } else {
-            Unplaced::Nobody
+    /// Whether a request may wait for a place, which it does in `line` from then on.
+    fn lines_up(&self, rank: Rank, home: Home, line: &mut Option<InLine>) -> bool {
+        if line.is_none() {
+            let joined = match (self.ranked, rank) {
+                // The one finds a place that is kept for it, the other takes what nobody else waits for.
+                (true, Rank::Session) | (false, Rank::Page) => return true,
+                // Of these no more may wait than have one: a crowd that looks forty times a second would
+                // be a load of its own.
+                (true, _) => InLine::behind(&self.shared, self.limit()),
+                (false, _) => Some(InLine::ahead(&self.shared, home)),
+            };
+            *line = joined;
         }
-    }
-
-    /// Whether a request may wait for a place. Of those who do not go first no more may than have
-    /// one: a crowd that looks forty times a second would be a load of its own.
-    fn stands_in_line(&self, rank: Rank, line: &mut Option<InLine>) -> bool {
-        if rank == Rank::Session || line.is_some() {
-            return true;
-        }
-        let place = line.insert(InLine::new(&self.shared));
-        let stands = place.before < self.limit();
-        if !stands {
-            *line = None;
-        }
-        stands
+        line.is_some()
     }
 }
 
-/// One of those who wait for a place and do not go first.
+/// A request that waits for a place, and for whom that matters.
 struct InLine {
     shared: Arc<Shared>,
-    /// Those who stood there already.
-    before: u32,
+    stands: Stands,
+}
+
+enum Stands {
+    /// One of those who do not go first.
+    Behind,
+    /// One of those who go before pages, at this backend or at any.
+    Ahead(Option<SocketAddr>),
 }
 
 impl InLine {
-    fn new(shared: &Arc<Shared>) -> Self {
-        Self {
+    /// `None` if so many stand there already.
+    fn behind(shared: &Arc<Shared>, most: u32) -> Option<Self> {
+        let before = shared.in_line.fetch_add(1, Ordering::Relaxed);
+        let line = Self {
             shared: Arc::clone(shared),
-            before: shared.in_line.fetch_add(1, Ordering::Relaxed),
+            stands: Stands::Behind,
+        };
+        (before < most).then_some(line)
+    }
+
+    fn ahead(shared: &Arc<Shared>, home: Home) -> Self {
+        Self {
+            stands: Stands::Ahead(shared.lock().line_up(home)),
+            shared: Arc::clone(shared),
         }
+    }
+
+    fn is_ahead(&self) -> bool {
+        matches!(self.stands, Stands::Ahead(_))
     }
 }
 
 impl Drop for InLine {
     fn drop(&mut self) {
-        self.shared.in_line.fetch_sub(1, Ordering::Relaxed);
+        match self.stands {
+            Stands::Behind => {
+                self.shared.in_line.fetch_sub(1, Ordering::Relaxed);
+            }
+            Stands::Ahead(at) => self.shared.lock().ahead.leave(at),
+        }
     }
 }
 

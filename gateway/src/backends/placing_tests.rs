@@ -118,3 +118,38 @@ async fn no_more_wait_than_could_be_given_a_place() {
     line.pop();
     assert!(poll(&mut place(Rank::Page)).await.is_pending());
 }
+
+#[tokio::test]
+async fn what_becomes_free_is_for_those_ahead_and_what_they_leave_for_pages() {
+    let (backends, [one, other]) = backends("[region.north.balancing]\nmax_in_flight = 2\n");
+    let place = |rank, home| Box::pin(backends.place(Kind::Read, move || rank, home, &[]));
+    let mut held = fill(&backends, Rank::Page, 4).await;
+    let mut visitor = place(Rank::Page, Home::Anywhere);
+    let mut login = place(Rank::Login, Home::Anywhere);
+    let mut session = place(Rank::Session, Home::Backend(other));
+    assert!(poll(&mut visitor).await.is_pending());
+    assert!(poll(&mut login).await.is_pending() && poll(&mut session).await.is_pending());
+    // One place, at the backend that the session does not want.
+    let index = held.iter().position(|busy| busy.address == one).unwrap();
+    drop(held.swap_remove(index));
+    assert!(
+        poll(&mut place(Rank::Page, Home::Anywhere))
+            .await
+            .is_pending()
+    );
+    assert!(poll(&mut visitor).await.is_pending());
+    let login = login.await.unwrap();
+    assert_eq!(login.address, one);
+    // The session still waits for the other, and keeps nobody from this one.
+    drop(login);
+    assert_eq!(visitor.await.unwrap().address, one);
+    let index = held.iter().position(|busy| busy.address == other).unwrap();
+    drop(held.swap_remove(index));
+    drop(session);
+    assert!(
+        poll(&mut place(Rank::Page, Home::Anywhere))
+            .await
+            .is_ready()
+    );
+    assert!(backends.shared.lock().ahead.is_empty());
+}

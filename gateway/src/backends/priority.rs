@@ -3,6 +3,12 @@
 //! Each rank may fill the backend up to a part of its bound and leaves the rest to those above it:
 //! trunk reservation, as telephone networks do it, which needs no queue that is sorted and knows no
 //! more than the number in flight.
+//!
+//! Where nobody has written parts, nothing is kept back. Then a place that becomes free is for those who
+//! wait for one and may be logged in, or log in; who certainly is not comes after them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use einlass_config::Priorities;
 use prometheus_client::encoding::EncodeLabelValue;
@@ -51,6 +57,36 @@ impl Parts {
             Rank::Session => return bound,
         };
         ((f64::from(bound) * part) as u32).max(bound.min(1))
+    }
+}
+
+/// Those who wait for a place and go before pages: how many for one at this backend, or at any (`None`).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ahead(BTreeMap<Option<SocketAddr>, u32>);
+
+impl Ahead {
+    pub(super) fn join(&mut self, at: Option<SocketAddr>) {
+        *self.0.entry(at).or_default() += 1;
+    }
+
+    pub(super) fn leave(&mut self, at: Option<SocketAddr>) {
+        if let Some(waiting) = self.0.get_mut(&at) {
+            *waiting = waiting.saturating_sub(1);
+            if *waiting == 0 {
+                self.0.remove(&at);
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many requests a backend with this bound may have in flight for one more page: what those ahead
+    /// wait for there is theirs.
+    pub(super) fn leave_for_pages(&self, bound: u32, backend: SocketAddr) -> u32 {
+        let waiting = |at| self.0.get(&at).copied().unwrap_or(0);
+        bound.saturating_sub(waiting(None).saturating_add(waiting(Some(backend))))
     }
 }
 

@@ -152,7 +152,7 @@ pub(crate) const ENGLISH: Texts = Texts {
     offline: "No connection. You keep your place, we will try again in a moment.",
     busy_title: "Too much is going on right now",
     busy: "Your school's server has more to do at the moment than it can manage. Whoever is logged in or logging in goes first, so this page has to wait a little.",
-    busy_inside: "Your school's server has more to do at the moment than it can manage, so this page has to wait a little. You stay logged in.",
+    busy_inside: "Your school's server has more to do at the moment than it can manage, so this page has to wait a little. If you are logged in, you stay logged in.",
     busy_again: "There is nothing you need to do: it will be loaded again by itself in about {n} seconds.",
     busy_unsent: "What you have just sent has not arrived. Please go back and send it again in about {n} seconds.",
     unknown_host: (

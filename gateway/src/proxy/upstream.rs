@@ -11,6 +11,7 @@ use pingora_proxy::Session;
 
 use super::{Context, Gateway};
 use crate::backends::{Busy, Kind, Stay, Unplaced};
+use crate::open_files::is_our_want;
 
 /// A backend for the request, of those not tried yet.
 pub(super) async fn peer(
@@ -82,7 +83,9 @@ pub(super) fn connect_failed(context: &mut Context, error: &mut Error) {
         context.tried.push(busy.address);
         // Where it is being restarted, the next try waits for it.
         let another = busy.drains() || context.tried.len() < backends.len();
-        busy.not_connected();
+        if !is_our_want(error) {
+            busy.not_connected();
+        }
         error.set_retry(another && backends.may_retry());
     }
 }

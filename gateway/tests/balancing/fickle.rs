@@ -30,6 +30,7 @@ pub struct Fickle {
     counts: Arc<Counts>,
     keeps: Arc<AtomicBool>,
     accepting: Mutex<Option<JoinHandle<()>>>,
+    listener: Mutex<Option<Arc<TcpListener>>>,
 }
 
 #[derive(Default)]
@@ -57,8 +58,9 @@ impl Fickle {
             counts: Arc::default(),
             keeps: Arc::default(),
             accepting: Mutex::default(),
+            listener: Mutex::default(),
         };
-        fickle.accept(listener, workers);
+        fickle.accept(Arc::new(listener), workers);
         fickle
     }
 
@@ -73,9 +75,28 @@ impl Fickle {
 
     /// Its port refuses from now on.
     pub fn stop(&self) {
+        drop(self.deafen());
+    }
+
+    /// Accepts nobody from now on, and its port stays as long as what this returns does.
+    fn deafen(&self) -> Option<Arc<TcpListener>> {
         if let Some(accepting) = self.accepting.lock().unwrap().take() {
             accepting.abort();
         }
+        self.listener.lock().unwrap().take()
+    }
+
+    /// Swallows connections: the queue of its port is full, and further connects hang until this ends.
+    pub async fn swallow(&self) -> Swallows {
+        let listener = self.deafen().unwrap();
+        let queue = fill(self.address).await;
+        Swallows { listener, queue }
+    }
+
+    /// Accepts again after that.
+    pub fn accept_again(&self, swallows: Swallows) {
+        drop(swallows.queue);
+        self.accept(swallows.listener, 10_000);
     }
 
     pub async fn start_again(&self) {
@@ -91,7 +112,7 @@ impl Fickle {
             bound = socket.bind(self.address);
         }
         bound.unwrap();
-        self.accept(socket.listen(1_024).unwrap(), 10_000);
+        self.accept(Arc::new(socket.listen(1_024).unwrap()), 10_000);
     }
 
     pub fn requests(&self) -> usize {
@@ -106,7 +127,8 @@ impl Fickle {
         self.counts.connections.load(Ordering::SeqCst)
     }
 
-    fn accept(&self, listener: TcpListener, workers: usize) {
+    fn accept(&self, listener: Arc<TcpListener>, workers: usize) {
+        *self.listener.lock().unwrap() = Some(Arc::clone(&listener));
         let workers = Arc::new(Semaphore::new(workers));
         let (mood, counts) = (self.mood.subscribe(), Arc::clone(&self.counts));
         let keeps = Arc::clone(&self.keeps);
@@ -128,6 +150,32 @@ impl Fickle {
         });
         *self.accepting.lock().unwrap() = Some(accepting);
     }
+}
+
+/// A backend that swallows connections.
+pub struct Swallows {
+    listener: Arc<TcpListener>,
+    queue: Vec<TcpStream>,
+}
+
+/// Connects until the queue of a port at which nobody accepts is full.
+pub async fn fill(address: SocketAddr) -> Vec<TcpStream> {
+    let mut queue = Vec::new();
+    loop {
+        let connect = TcpStream::connect(address);
+        match tokio::time::timeout(Duration::from_millis(300), connect).await {
+            Ok(stream) => queue.push(stream.unwrap()),
+            Err(_) => return queue,
+        }
+    }
+}
+
+/// A listener whose queue is soon full.
+pub fn short_queue() -> TcpListener {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket.listen(8).unwrap()
 }
 
 impl Drop for Fickle {

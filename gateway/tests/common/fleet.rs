@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use einlass_admission::ledger::LEASE;
 use einlass_benches::platform::Platform;
 use einlass_benches::rush::{Plan, Report, School, run};
 
@@ -34,6 +35,8 @@ pub struct Fleet {
     pub gateways: Vec<Gateway>,
     /// How the requests are divided between them.
     pub weights: [usize; 3],
+    /// When a gateway fell silent, in microseconds since the platform's start.
+    silences: Vec<u64>,
 }
 
 impl Fleet {
@@ -43,6 +46,7 @@ impl Fleet {
             platform: uneven_platform(2, CAP, COST).await,
             gateways: Vec::new(),
             weights: SKEWED,
+            silences: Vec::new(),
         };
         for (number, store) in stores.iter().enumerate() {
             fleet.join(store, clocks.get(number).copied()).await;
@@ -110,6 +114,41 @@ impl Fleet {
         let took = since.elapsed();
         println!("its slots are the others' after {took:?}");
         took
+    }
+
+    /// To be called just before a gateway is killed or stopped.
+    pub fn falls_silent(&mut self) {
+        self.silences.push(self.platform.snapshot(false).now_micros);
+    }
+
+    /// How many logins were in flight at most, but for those that began before a gateway fell silent and
+    /// outlived its lease, and how many these were: a backend goes on with what a silent gateway has sent,
+    /// and the others have the slots then.
+    pub fn most_in_flight_of_the_living(&self) -> (usize, usize) {
+        // The lease runs since the last exchange, which another one may have kept waiting.
+        let lease = LEASE.saturating_sub(2 * EXCHANGE).as_micros() as u64;
+        let mut changes = Vec::new();
+        let mut outlived = 0;
+        for login in self.platform.snapshot(true).logins {
+            let mut end = login.ended.unwrap_or(u64::MAX);
+            for silent in &self.silences {
+                if login.arrived < *silent && end > silent + lease {
+                    end = silent + lease;
+                    outlived += 1;
+                }
+            }
+            changes.extend([(login.arrived, 1), (end, -1)]);
+        }
+        // Whoever goes at a moment goes before the next one comes.
+        changes.sort_unstable();
+        let mut in_flight = 0_i32;
+        let counts = changes.iter().map(|(_, change)| {
+            in_flight += change;
+            in_flight
+        });
+        let most = counts.max().unwrap_or(0);
+        println!("{most} in flight at most without {outlived} that outlived a lease");
+        (most.try_into().unwrap(), outlived)
     }
 
     /// A crowd that comes to the gateways in their parts, for whom nobody comes later who may go first,

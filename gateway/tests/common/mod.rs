@@ -40,6 +40,7 @@ pub struct Setup {
     edge: String,
     log: Option<String>,
     clock: Option<String>,
+    open_files: Option<&'static str>,
 }
 
 impl Setup {
@@ -95,6 +96,13 @@ impl Setup {
     #[must_use]
     pub fn clock(mut self, ahead: Option<&str>) -> Self {
         self.clock = ahead.map(str::to_owned);
+        self
+    }
+
+    /// How many files it may have open, and how many more it may ask for: `"SOFT:HARD"`.
+    #[must_use]
+    pub fn open_files(mut self, limits: &'static str) -> Self {
+        self.open_files = Some(limits);
         self
     }
 
@@ -164,6 +172,7 @@ impl Setup {
             desk,
             log: self.log,
             clock: self.clock,
+            open_files: self.open_files,
             child: None,
         };
         gateway.run().await;
@@ -179,6 +188,7 @@ pub struct Gateway {
     pub desk: SocketAddr,
     log: Option<String>,
     clock: Option<String>,
+    open_files: Option<&'static str>,
     child: Option<Child>,
 }
 
@@ -190,7 +200,16 @@ impl Gateway {
             .append(true)
             .open(self.log_file())
             .unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_einlass"));
+        let mut command = match self.open_files {
+            Some(limits) => {
+                let mut command = Command::new("prlimit");
+                command
+                    .arg(format!("--nofile={limits}"))
+                    .arg(env!("CARGO_BIN_EXE_einlass"));
+                command
+            }
+            None => Command::new(env!("CARGO_BIN_EXE_einlass")),
+        };
         if let Some(ahead) = &self.clock {
             self.set_clock(ahead);
             command
@@ -225,6 +244,15 @@ impl Gateway {
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .args(["-s", name, &self.pid().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Sets how many files the running process may have open, as it is set for one that starts.
+    pub fn set_open_files(&self, limits: &str) {
+        let status = Command::new("prlimit")
+            .arg(format!("--pid={}", self.pid()))
+            .arg(format!("--nofile={limits}"))
             .status();
         assert!(status.unwrap().success());
     }

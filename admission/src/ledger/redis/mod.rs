@@ -9,14 +9,19 @@
 mod codec;
 mod connection;
 mod error;
+mod link;
+mod maker;
+mod sentinels;
+mod settings;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::Cmd;
 
-pub use connection::{Address, Login, Server, Status, StoreSettings};
+pub use connection::Status;
 pub use error::{LedgerError, Trouble};
+pub use settings::{Address, Login, Server, StoreSettings};
 
 use self::connection::Connection;
 use super::{Exchange, Exchanged, Join, Joined, Leave, MemberId, Merge, Publish};

@@ -16,7 +16,7 @@ const COUNTED: f64 = 2_000.0;
 /// At first the part of the slots counts as so many turns.
 const ASSUMED: f64 = 50.0;
 /// The least part of a room that a gateway takes itself for.
-pub(super) const LEAST: f64 = 1.0 / 64.0;
+const LEAST: f64 = 1.0 / 64.0;
 /// How much of what other gateways have called counts for one's own, in seconds of the pace.
 const CALLED_AHEAD: f64 = 2.0;
 /// How fast a cut-off gateway may call the room, as a part of the pace before. More than 1: whoever it

@@ -7,27 +7,27 @@ use std::sync::OnceLock;
 
 use prometheus_client::metrics::counter::Counter;
 
+use super::labels::{LoginAnswer, Outcome, Staff};
 use crate::backends::Rank;
-use crate::metrics::{LoginAnswer, Outcome, Staff};
 use crate::verdict::Class;
 
 /// The counters of one pool.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) requests: Cells<1>,
-    pub(crate) failures: Cells<1>,
-    pub(crate) polls: Cells<1>,
-    pub(crate) bad_tickets: Cells<1>,
-    pub(crate) shed: Cells<{ Rank::Session as usize + 1 }>,
-    pub(crate) turns: Cells<{ Outcome::Queued as usize + 1 }>,
-    pub(crate) logins: Cells<{ LoginAnswer::Unreachable as usize + 1 }>,
-    pub(crate) classes: Cells<{ Class::Lost as usize + 1 }>,
-    pub(crate) staff: Cells<{ Staff::Refused as usize + 1 }>,
+pub(super) struct Tally {
+    pub(super) requests: Cells<1>,
+    pub(super) failures: Cells<1>,
+    pub(super) polls: Cells<1>,
+    pub(super) bad_tickets: Cells<1>,
+    pub(super) shed: Cells<{ Rank::Session as usize + 1 }>,
+    pub(super) turns: Cells<{ Outcome::Queued as usize + 1 }>,
+    pub(super) logins: Cells<{ LoginAnswer::Unreachable as usize + 1 }>,
+    pub(super) classes: Cells<{ Class::Lost as usize + 1 }>,
+    pub(super) staff: Cells<{ Staff::Refused as usize + 1 }>,
 }
 
 /// A counter for each value of a label, by its place among them.
 #[derive(Debug)]
-pub(crate) struct Cells<const N: usize>([OnceLock<Counter>; N]);
+pub(super) struct Cells<const N: usize>([OnceLock<Counter>; N]);
 
 impl<const N: usize> Default for Cells<N> {
     fn default() -> Self {
@@ -37,7 +37,7 @@ impl<const N: usize> Default for Cells<N> {
 
 impl<const N: usize> Cells<N> {
     /// Counts one more. `find` takes the lock, and is asked the first time.
-    pub(crate) fn count(&self, place: usize, find: impl FnOnce() -> Counter) {
+    pub(super) fn count(&self, place: usize, find: impl FnOnce() -> Counter) {
         match self.0.get(place) {
             Some(cell) => cell.get_or_init(find).inc(),
             None => find().inc(),
