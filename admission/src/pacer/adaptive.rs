@@ -42,9 +42,12 @@ const OWN_DELAY: f64 = 0.002;
 const SAMPLES: usize = 8;
 /// How the cap grows while there is no delay: the first time, the second, then.
 const GROWTH: [f64; 3] = [1.25, 1.5, 2.0];
-/// Corrections below this part of the cap are noise, and are smoothed.
+/// Corrections below this part of the cap are noise, and are smoothed; so are those below so many standard errors of a
+/// window. One that is off by so much by chance counts half.
 const NOISE: f64 = 0.25;
+const CERTAIN: f64 = 3.0;
 const SMOOTHING: f64 = 0.6;
+const ROUGH: f64 = 0.1;
 /// How much lower the cap is while the no-load latency is looked for, and how much less must then
 /// be completed to prove that nothing waited.
 const DIP: f64 = 0.75;
@@ -418,8 +421,9 @@ impl Adaptive {
             return;
         }
         let wanted = measure.rate * alone.mean() * HEADROOM + EXTRA;
-        let weight = if (wanted / self.cap - 1.0).abs() < NOISE {
-            SMOOTHING
+        let chance = alone.noise(measure.samples);
+        let weight = if (wanted / self.cap - 1.0).abs() < NOISE.max(CERTAIN * chance) {
+            SMOOTHING / (1.0 + (chance / ROUGH).powi(2))
         } else {
             1.0
         };
@@ -473,9 +477,14 @@ impl Adaptive {
             Some(latency) if measure.pressed && measure.rate < DIPPED * rate => {
                 self.teach(now, latency, measure.samples);
             }
-            // It completes as much as before with less in flight: the dip has cost nothing, and the
-            // no-load latency is lower still.
-            Some(_) if measure.pressed && lower && measure.loss <= LOSS => {
+            // It completes as much as before with less in flight: the dip has cost nothing. If logins are quicker than
+            // they should be alone, by more than chance, the no-load latency is lower still.
+            Some(latency)
+                if measure.pressed
+                    && lower
+                    && measure.loss <= LOSS
+                    && alone.is_above(latency, measure.samples) =>
+            {
                 let rate = rate.min(measure.rate.max(DIPPED * rate));
                 let dips = dips + 1;
                 self.phase = Phase::Dip { cap, rate, dips };

@@ -29,6 +29,8 @@ const MEDIAN_ERROR: f64 = 1.253;
 const LEAST_SPREAD: f64 = 0.15;
 /// What is off by so many standard errors is not so by chance.
 const CHANCE: f64 = 2.0;
+/// Nor is what is off by no more than this part of it.
+const LEAST_OFF: f64 = 0.07;
 /// The median moves no further than this in one lesson.
 const RANGE: (f64, f64) = (0.7, 1.5);
 /// No login takes less or more than this alone, in seconds; for what others say.
@@ -141,6 +143,11 @@ impl Alone {
     /// longer holds a delay, however small: to learn from those would be to take each for none, one after the other.
     pub(super) fn may_be(&self, latency: f64, samples: usize) -> bool {
         latency / self.median - 1.0 <= self.doubt(samples)
+    }
+
+    /// Whether it is longer than a median of so many latencies, by more than chance and a little.
+    pub(super) fn is_above(&self, latency: f64, samples: usize) -> bool {
+        1.0 - latency / self.median > (CHANCE * self.noise(samples)).max(LEAST_OFF)
     }
 
     /// The standard error of this median.

@@ -123,7 +123,8 @@ impl Window {
 
     /// Whether more are lost than may be, and not just one.
     pub(super) fn is_losing(&self) -> bool {
-        self.lost >= 2.0 && self.lost > LOSS * (self.lost + self.completed)
+        let few = LOSS * (self.lost + self.completed);
+        self.lost >= 2.0 && self.lost > few + few.sqrt()
     }
 
     /// Whether the cap has been used up nearly all of the time, or nearly all of it: where gateways share a few slots,
