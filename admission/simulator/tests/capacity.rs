@@ -89,6 +89,29 @@ fn a_tail_that_nobody_has_told_of_is_found_on_the_first_day() {
     }
 }
 
+/// Six cores, ten logins a second, each of which costs another time: by chance a window of twenty is off by a tenth,
+/// and the first few logins say how long one takes to a fifth. On one such morning in three there are ten seconds
+/// with a core idle, and hardly ever with more.
+#[test]
+fn a_small_pool_whose_logins_cost_differently_is_used_from_the_first_day() {
+    let mut least = Vec::new();
+    for seed in 1..=12 {
+        let name = format!("first day, small and uneven, seed {seed}");
+        let mut town = pool(6.0, 0.6, 3.0, 300.0);
+        town.backend.spread = 0.4;
+        town.backend.refused = 0.1;
+        town.admission.first_day = true;
+        let outcome = play_seeded(&name, seed, town, &Fleet::default());
+        assert!(outcome.used_settled >= 0.98, "{name}");
+        let slowest = (2.326_f64 * 0.4).exp();
+        assert!(outcome.slowdown.p99 <= 3.0 * slowest, "{name}");
+        least.push(outcome.used_least.unwrap());
+    }
+    let mean = least.iter().sum::<f64>() / least.len() as f64;
+    let one_idle = least.iter().all(|least| *least >= 0.83);
+    assert!(mean >= 0.93 && one_idle, "{least:.3?}");
+}
+
 /// Schools' own servers: 800 ms for a hash, and twice as many in flight would take twice as long.
 #[test]
 fn a_server_of_one_or_two_cores_is_used_and_not_crowded() {

@@ -227,3 +227,28 @@ pub(super) fn sound(value: Option<f64>) -> Option<f64> {
 fn within(value: f64, (least, most): (f64, f64)) -> f64 {
     value.clamp(least, most)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_few_latencies_say_is_shorter_only_by_more_than_chance() {
+        let memory = Memory {
+            no_load: Some(1.0),
+            tail: Some(1.67),
+            mean: Some(1.08),
+            ..Memory::default()
+        };
+        let spread = Alone::recalled(&memory).unwrap();
+        // The standard error of a median of sixteen whose logarithms differ by 0.4 is an eighth.
+        assert!(
+            (spread.noise(16) - 0.125).abs() < 0.005,
+            "{}",
+            spread.noise(16)
+        );
+        assert!(!spread.is_above(0.8, 16) && spread.is_above(0.7, 16));
+        assert!(spread.is_above(0.9, 400));
+        assert!(!spread.is_above(0.95, 10_000));
+    }
+}

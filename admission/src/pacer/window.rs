@@ -173,3 +173,27 @@ impl Window {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many lost of a window's logins.
+    fn losing(lost: f64, of: f64) -> bool {
+        let window = Window {
+            lost,
+            completed: of - lost,
+            ..Window::default()
+        };
+        window.is_losing()
+    }
+
+    #[test]
+    fn a_few_lost_are_losing_only_by_more_than_chance() {
+        assert!(!losing(1.0, 1.0) && losing(2.0, 2.0));
+        // A tenth of twenty is two, give or take more than one.
+        assert!(!losing(3.0, 20.0) && losing(4.0, 20.0));
+        assert!(!losing(110.0, 1_000.0) && losing(111.0, 1_000.0));
+        assert!(losing(1_040.0, 10_000.0));
+    }
+}
