@@ -4,7 +4,7 @@
 //! connection to a backend two. Where they run out the edge must not have taken all of them: what a
 //! browser asks for needs a connection to a backend as well.
 
-use pingora_core::{Error, ErrorType};
+use pingora_core::{BError, Error, ErrorType};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Of all open files the edge's connections may be one in so many.
@@ -53,14 +53,14 @@ pub(crate) fn open() -> Option<u64> {
     Some(files.count() as u64)
 }
 
-/// Whether no connection could be made for want of something of our own, such as a free file or port. It
-/// says nothing about who was to be reached.
+/// Whether no connection could be made for want of something of our own: a free file, memory or a port. It says
+/// nothing about who was to be reached, other than a way there that is forbidden.
 pub(crate) fn is_our_want(error: &Error) -> bool {
-    // So pingora calls what fails before anything is sent to the network.
-    matches!(
-        error.etype(),
-        ErrorType::InternalError | ErrorType::SocketError | ErrorType::BindError
-    )
+    let want =
+        |error: &Error| matches!(error.etype(), ErrorType::SocketError | ErrorType::BindError);
+    // pingora wraps what it says of a socket in an error of its own.
+    let within = error.cause.as_ref();
+    want(error) || within.is_some_and(|e| e.downcast_ref::<BError>().is_some_and(|e| want(e)))
 }
 
 #[cfg(test)]
@@ -73,6 +73,21 @@ mod tests {
         assert_eq!(most_connections(200_000, Some(524_288)), 200_000);
         assert_eq!(most_connections(200_000, Some(1_024)), 512);
         assert_eq!(most_connections(100, Some(1_024)), 100);
+    }
+
+    #[test]
+    fn what_is_missing_here_is_told_from_a_way_that_is_forbidden() {
+        let full = Error::because(
+            ErrorType::SocketError,
+            "",
+            std::io::Error::from_raw_os_error(24),
+        );
+        let wrapped = Error::because(ErrorType::InternalError, "", full);
+        assert!(is_our_want(&wrapped));
+        let forbidden = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let forbidden = Error::because(ErrorType::InternalError, "", forbidden);
+        assert!(!is_our_want(&forbidden));
+        assert!(!is_our_want(&Error::new(ErrorType::ConnectRefused)));
     }
 
     #[test]
