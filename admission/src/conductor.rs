@@ -11,7 +11,7 @@ use crate::ledger::Notice;
 use crate::pacer::{Inputs, Memory, Outputs, Pacer, Verdict};
 use crate::pulse::{Beat, Pulse, TRIALS};
 use crate::turn::{Serving, Turn};
-use crate::typing::{LEAD, Typing};
+use crate::typing::Typing;
 
 /// Latencies kept between two steps, should steps stop: as many as any pacer looks at.
 const MOST_LATENCIES: usize = 4_096;
@@ -113,7 +113,7 @@ impl Conductor {
     pub(crate) fn has_room_to_type(&mut self, now: Duration, more: u64) -> bool {
         let mut lead = self.typing.lead();
         if lead <= 0.0 && self.heard.typing > 0 {
-            lead = LEAD;
+            lead = self.typing.usual();
         }
         if lead <= 0.0 && more == 0 {
             return true;
@@ -166,14 +166,18 @@ impl Conductor {
         self.outputs.settled
     }
 
-    /// What the pacer has learnt.
+    /// What was learnt: the pacer's, and for how long pupils type.
     pub(crate) fn memory(&self) -> Memory {
-        self.pacer.memory()
+        Memory {
+            typing: self.typing.learnt(),
+            ..self.pacer.memory()
+        }
     }
 
     /// Starts with what an earlier run has learnt.
     pub(crate) fn restart(&mut self, now: Duration, memory: &Memory) {
         self.pacer.restart(now, memory);
+        self.typing.recall(memory.typing);
         self.refresh(now);
     }
 
@@ -260,7 +264,7 @@ impl Conductor {
             coming: self.arrivals.coming(now),
             integral: self.controller.integral(),
             members: 0,
-            memory: self.pacer.memory(),
+            memory: self.memory(),
             typing: self.typing.outstanding(now),
             // Whoever publishes fills it in.
             promise: self.heard.promise,
@@ -279,6 +283,7 @@ impl Conductor {
         self.heard = *notice;
         self.pulse.hear(notice.silent);
         self.pacer.resume(now, &notice.memory);
+        self.typing.recall(notice.memory.typing);
         self.forget();
         self.refresh(now);
         self.controller = Controller::resumed(notice.integral, notice.pace.map(|p| p * portion));
@@ -292,6 +297,7 @@ impl Conductor {
         self.heard = *notice;
         self.pulse.hear(notice.silent);
         self.pacer.resume(now, &notice.memory);
+        self.typing.recall(notice.memory.typing);
         self.forget();
         self.refresh(now);
     }

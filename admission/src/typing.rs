@@ -2,13 +2,16 @@
 //!
 //! With the login page as the gate, whoever was let in types for some seconds before the login
 //! comes. Until then they count as on their way, or the doors would open again for the same place;
-//! and so many more have to be on their way, or the backend would idle while everybody types.
+//! and so many more have to be on their way, or the backend would idle while everybody types. How long
+//! they type is learnt, kept over a restart and handed to the next gateway that paces.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Typing takes about so long, until it was seen, in seconds.
-pub(crate) const LEAD: f64 = 6.0;
+const LEAD: f64 = 6.0;
+/// Nobody types for longer than that, in seconds, whatever is remembered.
+const LONGEST: f64 = 300.0;
 /// How much one login changes what is believed of it.
 const WEIGHT: f64 = 0.02;
 /// Whoever has not come after so many times as long will not.
@@ -22,6 +25,8 @@ pub(crate) struct Typing {
     pages: VecDeque<(Duration, u64)>,
     outstanding: u64,
     lead: Option<f64>,
+    /// What an earlier run, or another gateway, has seen.
+    before: Option<f64>,
 }
 
 impl Typing {
@@ -49,14 +54,14 @@ impl Typing {
                 self.pages.pop_front();
             }
             self.outstanding -= 1;
-            let lead = self.lead.unwrap_or(LEAD);
+            let lead = self.usual();
             self.lead = Some(lead + WEIGHT * (took - lead));
         }
     }
 
     /// How many are still expected.
     pub(crate) fn outstanding(&mut self, now: Duration) -> u64 {
-        let patience = PATIENCE * self.lead.unwrap_or(LEAD);
+        let patience = PATIENCE * self.usual();
         while let Some((at, count)) = self.pages.front()
             && now.saturating_sub(*at).as_secs_f64() > patience
         {
@@ -71,7 +76,58 @@ impl Typing {
         match self.lead {
             Some(lead) => lead,
             None if self.pages.is_empty() => 0.0,
-            None => LEAD,
+            None => self.usual(),
+        }
+    }
+
+    /// For how long somebody types if a page is gated, in seconds.
+    pub(crate) fn usual(&self) -> f64 {
+        self.lead.or(self.before).unwrap_or(LEAD)
+    }
+
+    /// The same for the next run, or another gateway; `None` if it was never seen.
+    pub(crate) fn learnt(&self) -> Option<f64> {
+        self.lead.or(self.before)
+    }
+
+    /// Takes over what an earlier run, or another gateway, has learnt. It counts as long as nothing was seen here.
+    pub(crate) fn recall(&mut self, learnt: Option<f64>) {
+        let sane = |lead: &f64| (0.0..=LONGEST).contains(lead);
+        self.before = learnt.filter(sane).or(self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn how_long_they_type_is_handed_on_and_counts_where_a_page_is_gated() {
+        let mut seen = Typing::default();
+        seen.served(at(0), 1_000);
+        assert_eq!((seen.lead(), seen.learnt()), (LEAD, None));
+        seen.typed(at(20), 1_000);
+        assert!(seen.learnt().is_some_and(|lead| (lead - 20.0).abs() < 0.1));
+
+        let mut next = Typing::default();
+        next.recall(seen.learnt());
+        assert_eq!(next.lead().to_bits(), 0.0_f64.to_bits(), "no page was served");
+        next.served(at(0), 1);
+        assert_eq!(Some(next.lead()), seen.learnt());
+        assert_eq!(next.outstanding(at(79)), 1, "not four times as long yet");
+        assert_eq!(next.outstanding(at(81)), 0);
+    }
+
+    #[test]
+    fn what_nobody_can_have_seen_is_not_believed() {
+        let mut typing = Typing::default();
+        for lead in [-1.0, f64::NAN, f64::INFINITY, 1e9] {
+            typing.recall(Some(lead));
+            assert_eq!(typing.learnt(), None, "{lead}");
         }
     }
 }

@@ -10,13 +10,13 @@ use crate::turn::{Serving, Step, Turn};
 /// pupil needs to notice is half of it on average, and the pipe behind it is as long. The price is
 /// one more poll or two per pupil in the last seconds.
 const POLL_MIN: f64 = 1.0;
-/// While the pace of a room is unknown, as many as these who go first ask every second, others the less
-/// often the more go before them, but so often at least, in seconds. Whoever is told to come back in half
-/// a minute is missing when the pacer finds out that the backend is a hundred times as fast as it began;
-/// but it may also never answer. Of n who wait, about this number times 1 + ln(n / this number) ask each
-/// second: 22,000 of 160,000.
+/// While the pace of a room is unknown, as many as these who go first ask every second, others the less often the more
+/// go before them. Nobody is told to stay away for longer than it has been looked for already, for whoever is away when
+/// the backend turns out to be a hundred times as fast as the pacer began is missing; so of a crowd no more ask each
+/// second than came. Within these bounds, in seconds: it may also never be found out. Of n who wait, about the first
+/// number times 1 + ln(n / that number) ask each second in the end: 22,000 of 160,000.
 const FIRST_UNKNOWN: f64 = 5_000.0;
-const POLL_UNKNOWN: f64 = 15.0;
+const POLL_UNKNOWN: (f64, f64) = (4.0, 15.0);
 /// How often somebody asks in the time that is left.
 const POLLS: f64 = 4.0;
 /// The longest.
@@ -153,7 +153,9 @@ impl View {
     /// How long until somebody asks again while the pace is not known for sure, in seconds.
     fn unknown_poll(&self, turn: Turn) -> f64 {
         let believed = POLLS * self.pace.unwrap_or_default();
-        (self.curve.ahead(turn) / FIRST_UNKNOWN.max(believed)).min(POLL_UNKNOWN)
+        let (least, most) = POLL_UNKNOWN;
+        let longest = self.outlook.sought.as_secs_f64().clamp(least, most);
+        (self.curve.ahead(turn) / FIRST_UNKNOWN.max(believed)).min(longest)
     }
 
     /// How long until a turn comes; `None` while the pace is unknown.
@@ -182,14 +184,16 @@ impl View {
 
 #[cfg(test)]
 mod tests {
-    use super::{Door, POLL_UNKNOWN, Standing, View};
+    use std::time::Duration;
+
+    use super::{Door, Standing, View};
     use crate::curve::Curve;
     use crate::forecast::Outlook;
     use crate::room::{Room, SchoolIndex};
     use crate::turn::{SchoolKey, Serving, Turn, Weight};
 
-    /// When somebody asks again before whom so many go, in a room nobody has settled.
-    fn asks_after(before: u64, pace: Option<f64>) -> f64 {
+    /// When somebody asks again before whom so many go, in a room whose pace has been looked for so many seconds.
+    fn asks_after(before: u64, pace: Option<f64>, sought: u64) -> f64 {
         let weight = Weight::new(100_000).unwrap();
         let mut room = Room::new([(SchoolKey(1), weight)]);
         let turns: Vec<Turn> = (0..300_000)
@@ -204,7 +208,10 @@ mod tests {
             trial: false,
             last: vec![],
             curve: Curve::of(&room),
-            outlook: Outlook::default(),
+            outlook: Outlook {
+                sought: Duration::from_secs(sought),
+                ..Outlook::default()
+            },
         };
         let turn = turns[usize::try_from(before).unwrap()];
         match view.standing(Serving::START, turn, weight.step(), 0.5) {
@@ -216,10 +223,19 @@ mod tests {
     #[test]
     fn while_the_pace_is_unknown_whoever_is_first_asks_often() {
         let near = |seconds: f64, wanted: f64| (seconds / wanted - 1.0).abs() < 0.01;
-        assert!(near(asks_after(5_000, None), 1.0));
-        assert!(near(asks_after(25_000, None), 5.0));
-        assert!(near(asks_after(250_000, None), POLL_UNKNOWN));
+        for sought in [0, 8, 60] {
+            assert!(near(asks_after(5_000, None, sought), 1.0));
+        }
+        assert!(near(asks_after(25_000, None, 60), 5.0));
         // The pool is believed to be fast: on another day it was.
-        assert!(near(asks_after(160_000, Some(20_000.0)), 2.0));
+        assert!(near(asks_after(160_000, Some(20_000.0), 60), 2.0));
+    }
+
+    #[test]
+    fn nobody_stays_away_for_longer_than_the_pace_has_been_unknown() {
+        let told = [0, 4, 8, 15, 60].map(|sought| asks_after(250_000, None, sought));
+        for (told, wanted) in told.into_iter().zip([4.0, 4.0, 8.0, 15.0, 15.0]) {
+            assert!((told - wanted).abs() < 0.01, "{told} {wanted}");
+        }
     }
 }

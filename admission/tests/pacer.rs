@@ -234,6 +234,7 @@ fn a_memory_that_makes_no_sense_does_no_harm() {
             cap: Some(value),
             rate: Some(value),
             fresh: true,
+            typing: Some(value),
         };
         for restart in [true, false] {
             let mut pace = Pace::new();
@@ -266,6 +267,7 @@ fn what_was_learnt_outlives_a_run_that_learns_nothing() {
         cap: Some(80.0),
         rate: Some(300.0),
         fresh: true,
+        typing: Some(15.0),
     };
     let school = (SchoolKey::of("gym.example"), Weight::new(900).unwrap());
     let settings = Settings {

@@ -236,10 +236,6 @@ more to see that it is enough, each of them two logins' time, since only logins 
 anything about it; before that three logins' time for the first answers, since the short ones of those that began \
 together end first; and two windows after it. That is 18 s at 4 cores and 2 s, 34 s at 40, 46 s at 400; at a quarter \
 of a second and less it is within the ten.
-
-Where 400 cores work on logins of 20 ms, on a first day, the cap is found within four seconds, but by then most \
-of the crowd has been told to ask again in up to fifteen; until they have, slots stay empty. To have all of them \
-ask sooner would be polls in vain on every other day.
 ";
 
 /// The page.

@@ -423,6 +423,10 @@ fn earlier_day(pool: &Pool) -> RoomState {
             cap: Some(1.15 * cores),
             rate: None,
             fresh: false,
+            typing: match pool.admission.gate {
+                Gate::Page { typing } => Some(typing.as_secs_f64()),
+                _ => None,
+            },
         },
         forecast: Bands::default(),
     }

@@ -126,11 +126,14 @@ pub struct Outlook {
     pub bands: Bands,
     /// Why it takes longer than whoever came before this was told, and how long ago that began.
     pub reason: Option<(Reason, Duration)>,
+    /// For how long people have waited without anybody knowing what the pool can do.
+    pub sought: Duration,
 }
 
 impl Default for Outlook {
     fn default() -> Self {
         Self {
+            sought: Duration::ZERO,
             pace: None,
             excess: 0.0,
             doubt: no_doubt(),
@@ -176,6 +179,8 @@ pub(crate) struct Forecast {
     door: Door,
     /// Whether what the pool can do was known at the step before.
     settled: bool,
+    /// Since when people have waited without that.
+    unknown: Option<Duration>,
     reason: Option<(Reason, Duration)>,
     /// Pupils who were let in already at the step before.
     owed: f64,
@@ -196,6 +201,7 @@ impl Default for Forecast {
             probes: Probes::default(),
             door: Door::Open,
             settled: false,
+            unknown: None,
             reason: None,
             owed: 0.0,
             excess: 0.0,
@@ -282,12 +288,15 @@ impl Forecast {
             _ => Vec::new(),
         };
         self.look(now, serving, sight.settled);
+        let seeks = waiting > 0.0 && !sight.settled && sight.door == Door::Open;
+        self.unknown = seeks.then(|| self.unknown.unwrap_or(now));
         let shown = |at: Duration| now.saturating_sub(at) < SHOWN;
         self.outlook = Outlook {
             pace: self.pace.promised(),
             excess: self.excess,
             doubt: self.doubt,
             bands: self.bands,
+            sought: self.unknown.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
             reason: self
                 .reason
                 .filter(|(_, at)| shown(*at))
@@ -337,6 +346,7 @@ impl Forecast {
                 doubt: self.doubt,
                 bands: self.bands,
                 reason: None,
+                sought: Duration::ZERO,
             };
             self.probes.note(now, &curve, &outlook);
         }

@@ -97,6 +97,10 @@ pub struct Memory {
     /// A busy window has confirmed that not long ago.
     #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
+    /// Where the login page is gated, pupils type for so long, in seconds. It is no pacer's own: whoever conducts the
+    /// room adds it.
+    #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
+    pub typing: Option<f64>,
 }
 
 /// Decides how many logins may be in flight. Pure: time is passed in.
