@@ -197,6 +197,7 @@ impl Conductor {
         let flow = Flow {
             capacity: self.capacity().map(|c| c * scene.portion + scene.help),
             proven: self.outputs.proven.map(|c| c * scene.portion),
+            seen: self.outputs.seen.map(|c| c * scene.portion),
             depth: scene.depth.as_secs_f64(),
             buffered: scene.buffered,
             coming: part(self.arrivals.coming(now), scene.shows) + typing,

@@ -40,6 +40,10 @@ const PACE_TIME: Span = Span {
 
 /// As long as nobody knows what the pool can do: not fewer than so many in front of the slots.
 const LEAST_AHEAD: u32 = 4;
+/// And so many times what the slots have shown, while their number grows. To call for all that twice as many are hoped
+/// to do left pupils standing in the buffer for up to 14 s when the last doubling was too much; with less than this the
+/// first seconds are not used as well.
+const HOPE: f64 = 1.5;
 
 /// What the release decision rests on.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +52,8 @@ pub(crate) struct Flow {
     pub(crate) capacity: Option<f64>,
     /// The part of it that was seen, and not only hoped for.
     pub(crate) proven: Option<f64>,
+    /// The same where the cap only grows and nothing was found yet that fits.
+    pub(crate) seen: Option<f64>,
     /// How much work the buffer should hold, in seconds.
     pub(crate) depth: f64,
     /// Pupils in the buffer.
@@ -135,6 +141,11 @@ impl Controller {
                 .min(flow.waiting);
         };
         let proven = flow.proven.map_or(capacity, |proven| proven.min(capacity));
+        // Whoever types first cannot be called by what the slots have shown: until they have typed it is nothing.
+        let capacity = match flow.seen {
+            Some(seen) if flow.lead <= 0.0 => capacity.min(HOPE * seen),
+            _ => capacity,
+        };
         let target = (capacity * flow.depth).max(1.0);
         // Whoever types beyond what is worked off meanwhile will stand in the buffer. To wait until
         // they do, some seconds later, would be to call more and more until then.
@@ -200,6 +211,7 @@ mod tests {
     const FLOW: Flow = Flow {
         capacity: Some(0.5),
         proven: None,
+        seen: None,
         depth: 1.0,
         buffered: 0,
         coming: 0,
@@ -241,6 +253,27 @@ mod tests {
     fn the_loop_does_not_wind_up_against_a_pipe_that_is_being_filled() {
         assert!(wound_down(0) >= 0.0);
         assert!(wound_down(200) < -0.1);
+    }
+
+    /// Four slots have shown 16 logins a second, and eight are tried now, which are hoped to do 32.
+    #[test]
+    fn what_the_next_slots_may_do_is_not_called_before_they_have_shown_it() {
+        let grows = |seen, lead| {
+            let flow = Flow {
+                capacity: Some(32.0),
+                seen,
+                lead,
+                cap: 8,
+                free: 4,
+                buffered: 10,
+                coming: 10,
+                ..FLOW
+            };
+            Controller::default().step(Duration::ZERO, &flow)
+        };
+        assert_eq!(grows(Some(16.0), 0.0), 16, "a second and a half of 24 a second");
+        assert_eq!(grows(None, 0.0), 28);
+        assert!(grows(Some(16.0), 6.0) > 100, "whoever types comes later");
     }
 
     #[test]

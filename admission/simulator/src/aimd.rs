@@ -58,6 +58,7 @@ impl Pacer for Aimd {
             cap: self.cap as u32,
             capacity: (self.rate > 0.0).then_some(self.rate),
             proven: None,
+            seen: None,
             overdue_after: Some(TIMEOUT),
             settled: self.rate > 0.0,
         }

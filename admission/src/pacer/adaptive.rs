@@ -107,6 +107,8 @@ pub struct Adaptive {
     rate: Option<f64>,
     /// Logins per second that were seen, as long as `rate` is only hope.
     proven: Option<f64>,
+    /// The same before anything was found that fits.
+    seen: Option<f64>,
     phase: Phase,
     window: Window,
     growth: usize,
@@ -147,6 +149,7 @@ impl Adaptive {
             no_load: None,
             rate: None,
             proven: None,
+            seen: None,
             phase: Phase::Steady,
             window: Window::default(),
             growth: GROWTH.len() - 1,
@@ -288,6 +291,7 @@ impl Adaptive {
         self.goal = None;
         self.settled = true;
         self.proven = None;
+        self.seen = None;
         if self.looks_closer(now, measure, latency) {
             return;
         }
@@ -359,6 +363,7 @@ impl Adaptive {
     fn grow(&mut self, now: Duration, measure: &Measure) {
         // Until something was found that fits, hope is all there is.
         self.proven = self.settled.then_some(measure.rate);
+        self.seen = Some(measure.rate).filter(|_| !self.settled);
         let factor = GROWTH[self.growth.min(GROWTH.len() - 1)];
         self.growth = (self.growth + 1).min(GROWTH.len());
         let mut cap = (self.cap * factor).max(self.cap + 1.0);
@@ -428,6 +433,7 @@ impl Adaptive {
             1.0
         };
         self.proven = None;
+        self.seen = None;
         let rate = self.rate.unwrap_or(measure.rate);
         self.rate = Some(rate + weight * (measure.rate - rate));
         self.set(now, self.cap + weight * (wanted - self.cap));
@@ -561,6 +567,7 @@ impl Pacer for Adaptive {
             cap: self.cap(),
             capacity: self.capacity(),
             proven: self.proven,
+            seen: self.seen.filter(|_| !self.fresh),
             overdue_after: self
                 .no_load
                 .map(|alone| Duration::from_secs_f64(alone.overdue())),
@@ -589,6 +596,7 @@ impl Pacer for Adaptive {
     fn resume(&mut self, now: Duration, memory: &Memory) {
         self.no_load = Alone::recalled(memory).or(self.no_load);
         self.proven = None;
+        self.seen = None;
         self.rate = sound(memory.rate).or(self.rate);
         if let Some(cap) = sound(memory.cap) {
             self.cap = self.clamp(cap);

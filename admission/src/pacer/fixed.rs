@@ -120,6 +120,7 @@ impl Pacer for Fixed {
                 (rate, _) => rate,
             },
             proven: None,
+            seen: None,
             overdue_after: median.map(|latency| latency.mul_f64(OVERDUE).max(OVERDUE_AT_LEAST)),
             settled: capacity.is_some() && self.ramp.is_none(),
         }

@@ -69,6 +69,10 @@ pub struct Outputs {
     /// The part of that which it has shown, and not only hope: for whoever calls pupils long before
     /// their logins come. `None`: all of it.
     pub proven: Option<f64>,
+    /// The same where nothing was found yet that fits. `capacity` is then what the next few slots should complete: to
+    /// call as many as that would keep busy for a second, and no more than these, lets them wait for the rest in front of
+    /// the slots. `None`: all of it.
+    pub seen: Option<f64>,
     /// A login under way for longer counts as lost, whatever comes of it; `None` for never.
     pub overdue_after: Option<Duration>,
     /// Whether what the pool can do is known by now, or was when this began. Until then nobody can
