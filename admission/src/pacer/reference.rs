@@ -9,8 +9,10 @@ use super::window::Measure;
 /// fallen by so much of that, to prove that nothing waited.
 const FEWER: f64 = 0.88;
 const PROPORTION: f64 = 0.6;
-/// Logins by which a window's count may be off.
+/// Logins by which a window's count may be off; and so many standard errors of its median, where some logins cost more
+/// than others.
 const NOISE_LOGINS: f64 = 2.0;
+const NOISE_ERRORS: f64 = 2.0;
 /// With about as many in flight, a rate that differs by so much says that the capacity has changed.
 const CHANGED: f64 = 0.08;
 /// A window so many windows ago is compared with no more: a capacity that creeps takes the cap with it.
@@ -69,7 +71,7 @@ impl Reference {
         let same = before
             .latency
             .is_some_and(|before| (latency / before - 1.0).abs() < chance(samples).max(0.1));
-        let noise = NOISE_LOGINS / samples as f64;
+        let noise = (NOISE_LOGINS / samples as f64).max(NOISE_ERRORS * chance(samples));
         self.before = Some((*measure, 0));
         same && less < 1.0 - PROPORTION * (1.0 - lower) - noise
     }
