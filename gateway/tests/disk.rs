@@ -82,6 +82,7 @@ async fn a_disk_that_hangs_stops_nothing_else() {
     let address = backend.local_addr().unwrap();
     let gateway = Setup::default()
         .region("north", &[address], 1, &[(GYM, 900)], "")
+        .text("[region.north.health]\ninterval = \"200ms\"\n")
         .start()
         .await;
     let pipe = gateway.dir.path().join("state/rooms.new");

@@ -20,7 +20,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 
 const GYM: &str = "gym.example";
-const CONNECTIONS: usize = 16;
+/// Many: whoever joins waits for the next call to Redis, and all who come meanwhile go in one.
+const CONNECTIONS: usize = 128;
 
 fn store(port: u16) -> String {
     format!("[store]\nredis = \"redis://127.0.0.1:{port}\"\n")
@@ -28,7 +29,7 @@ fn store(port: u16) -> String {
 
 type Ask = hyper::Request<Full<Bytes>>;
 
-/// Sends so many requests over a few connections, one after the other on each. Each request is told
+/// Sends so many requests over some connections, one after the other on each. Each request is told
 /// its number.
 async fn send_many(
     gateway: &Gateway,

@@ -195,8 +195,8 @@ impl Asked {
 
     /// As many as work until it is over.
     fn crowd(self) -> u32 {
-        let logins = (AROUND + self.lasts).as_secs_f64() / COST.as_secs_f64();
-        (logins * CAP as f64) as u32
+        let from_one_to_the_next = COST / CAP as u32;
+        ((AROUND + self.lasts).as_millis() / from_one_to_the_next.as_millis()) as u32
     }
 }
 
