@@ -214,18 +214,22 @@ fn many_schools(count: usize) -> tempfile::TempDir {
 #[test]
 fn ten_thousand_schools_load_in_the_time_of_ten_times_a_thousand() {
     let (few, many) = (many_schools(1_000), many_schools(10_000));
-    // The best of a few, because other tests run beside this one.
-    let best = |folder: &tempfile::TempDir| {
-        let times = (0..7).map(|_| {
+    // As many schools in both, so that other work on this machine is as long in the way of both; and the best
+    // of a few.
+    let best = |folder: &tempfile::TempDir, times: u32| {
+        let all = (0..7).map(|_| {
             let begin = Instant::now();
-            assert!(load(&folder.path().join("einlass.toml")).is_ok());
+            for _ in 0..times {
+                assert!(load(&folder.path().join("einlass.toml")).is_ok());
+            }
             begin.elapsed()
         });
-        times.min().unwrap()
+        all.min().unwrap()
     };
-    let (few, many) = (best(&few), best(&many));
-    // Each school compared with every other would be a hundred times as long.
-    assert!(many < 40 * few, "{few:?} and {many:?}");
+    let (few, many) = (best(&few, 10), best(&many, 1));
+    println!("{few:?} and {many:?}");
+    // Each school compared with every other would be ten times as long.
+    assert!(many < 4 * few, "{few:?} and {many:?}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ async fn two_backends() -> ([Backend; 2], Gateway) {
     let addresses = backends.each_ref().map(|backend| backend.address);
     let gateway = Setup::default()
         .region("north", &addresses, 4, &[(GYM, 900)], "")
+        .not_new(&["north"])
         .start()
         .await;
     (backends, gateway)

@@ -8,15 +8,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::backend::{Backend, FINE};
+use common::school::{CLOSED, GYM};
 use common::{Browser, Gateway, Setup, eventually, free_address};
-
-const GYM: &str = "gym.example";
 
 /// A pupil with a place in a room that is closed.
 async fn waiting(backend: &Backend) -> (Gateway, Browser) {
-    let closed = "mode = \"closed\"";
     let gateway = Setup::default()
-        .region("north", &[backend.address], 1, &[(GYM, 900)], closed)
+        .region("north", &[backend.address], 1, &[(GYM, 900)], CLOSED)
         .start()
         .await;
     let mut browser = Browser::new(gateway.edge, GYM);
@@ -84,6 +82,7 @@ async fn a_disk_that_hangs_stops_nothing_else() {
     let address = backend.local_addr().unwrap();
     let gateway = Setup::default()
         .region("north", &[address], 1, &[(GYM, 900)], "")
+        .text("[region.north.health]\ninterval = \"200ms\"\n")
         .start()
         .await;
     let pipe = gateway.dir.path().join("state/rooms.new");

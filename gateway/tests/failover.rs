@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_secs(4);
 async fn fail_over(name: &'static str, store: &str, failover: impl AsyncFnOnce()) {
     let mut fleet = Fleet::start(&vec![store.to_owned(); 3], &[]).await;
     // While nobody masters the keys each gateway calls the room for itself.
-    let report = rush_through(APART, &mut fleet, async |fleet| {
+    let report = rush_through(APART.lasting(LOOK), &mut fleet, async |fleet| {
         let mut event = Event::of(name, fleet, async |_| failover().await).await;
         let begun = event.time.start;
         tokio::time::sleep(LOOK.saturating_sub(begun.elapsed())).await;

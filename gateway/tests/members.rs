@@ -129,7 +129,10 @@ async fn one_of_three_equal_gateways_dies_or_stops_and_hardly_a_login_is_missed(
 async fn the_gateway_that_most_come_to_is_killed_and_leaves_its_share_to_the_others() {
     let redis = RedisServer::start(&[]);
     let mut fleet = Fleet::start(&vec![store(redis.port); 3], &[]).await;
-    let report = rush_through(SILENT, &mut fleet, async |fleet| vec![killed(fleet).await]).await;
+    let report = rush_through(SILENT.lasting(AWAY), &mut fleet, async |fleet| {
+        vec![killed(fleet).await]
+    })
+    .await;
     only_what_died_with_it_is_begun_again(&fleet, &report);
 }
 
@@ -137,7 +140,10 @@ async fn the_gateway_that_most_come_to_is_killed_and_leaves_its_share_to_the_oth
 async fn the_gateway_that_most_come_to_is_stopped_and_goes_on_and_does_no_harm() {
     let redis = RedisServer::start(&[]);
     let mut fleet = Fleet::start(&vec![store(redis.port); 3], &[]).await;
-    let report = rush_through(SILENT, &mut fleet, async |fleet| vec![stopped(fleet).await]).await;
+    let report = rush_through(SILENT.lasting(AWAY), &mut fleet, async |fleet| {
+        vec![stopped(fleet).await]
+    })
+    .await;
     let (most, outlived) = fleet.most_in_flight_of_the_living();
     assert!(most <= CAP, "{most} in flight");
     let wrong = complaints(&report, CAP + outlived);
@@ -150,7 +156,7 @@ async fn a_gateway_that_is_cut_off_from_redis_goes_on_with_its_share() {
     let cable = Cable::to(redis.port).await;
     let stores = [cable.port, redis.port, redis.port].map(store);
     let mut fleet = Fleet::start(&stores, &[]).await;
-    let report = rush_through(APART, &mut fleet, async |fleet| {
+    let report = rush_through(APART.lasting(AWAY), &mut fleet, async |fleet| {
         let cut = Event::of("gateway cut off", fleet, async |fleet| {
             let cut = Instant::now();
             cable.cut.send_replace(true);

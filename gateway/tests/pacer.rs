@@ -87,14 +87,7 @@ async fn log_in_for_ever(edge: SocketAddr) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_takes_half_a_minute_is_loss_and_not_calm() {
     let backend = Backend::taking(takes, FINE).await;
-    let gateway = Setup::default()
-        .region(
-            "north",
-            &[backend.address],
-            64,
-            &[(HOST, 900)],
-            "mode = \"adaptive\"",
-        )
+    let gateway = adaptive(Setup::default().not_new(&["north"]), &[backend.address], 64)
         .start()
         .await;
     let edge = gateway.edge;

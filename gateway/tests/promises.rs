@@ -27,6 +27,7 @@ async fn whoever_waited_through_an_outage_is_told_why_it_takes_longer() {
     let hold = "hold = \"0s\"";
     let gateway = Setup::default()
         .region("north", platform.backends(), 1, &[(GYM, 900)], hold)
+        .not_new(&["north"])
         .start()
         .await;
     let mut browsers = Vec::new();

@@ -6,16 +6,14 @@ mod common;
 use std::net::SocketAddr;
 
 use common::backend::Backend;
-use common::{Answer, Browser, Setup, eventually, get, platform, post, send};
-use einlass_benches::platform::HashCost;
+use common::school::{GYM, NOBODY_IS_HELD, OneSchool};
+use common::{Answer, Setup, get, post, send, try_send};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
-
-const GYM: &str = "gym.example";
 
 /// One request from an address of the loopback range.
 async fn from(source: &str, target: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
@@ -33,36 +31,23 @@ async fn from(source: &str, target: SocketAddr, request: Request<Full<Bytes>>) -
 
 #[tokio::test]
 async fn nobody_is_sent_to_another_host() {
-    let platform = platform(1, 1, HashCost::QUICK).await;
-    let gateway = Setup::default()
-        .region(
-            "north",
-            platform.backends(),
-            1,
-            &[(GYM, 900)],
-            "hold = \"0s\"",
-        )
-        .start()
-        .await;
+    let school = OneSchool::start(1, NOBODY_IS_HELD).await;
     for path in [
         "//evil.example/x/..;/..;/login",
         "/%2e/login",
         "///login",
         "/login?next=//evil.example",
     ] {
-        let mut other = Browser::new(gateway.edge, GYM);
-        let form = other.form().await;
-        platform.set_workers(0);
-        let busy = tokio::spawn(async move { other.post("/login", &form).await });
-        assert!(eventually(async || platform.in_flight() > 0).await);
-        let mut browser = Browser::new(gateway.edge, GYM);
-        let form = browser.form().await;
+        let (mut browser, form) = school.pupil().await;
+        let busy = school.occupy().await;
         let queued = browser.post(path, &form).await;
         assert_eq!(queued.location(), "/_einlass/wait", "{path}");
-        platform.set_workers(1);
+        school.work_on();
         busy.await.unwrap();
         browser.until("ready").await;
+
         let sent = browser.post("/_einlass/enter", "einlass=enter").await;
+
         assert_eq!(sent.status, StatusCode::TEMPORARY_REDIRECT, "{path}");
         let to = sent.location().to_owned();
         assert!(to.starts_with('/') && !to.starts_with("//"), "{path}: {to}");
@@ -74,43 +59,25 @@ async fn nobody_is_sent_to_another_host() {
 
 #[tokio::test]
 async fn the_log_holds_nothing_about_a_pupil_at_any_level() {
-    let platform = platform(1, 1, HashCost::QUICK).await;
-    let gateway = Setup::default()
-        .region(
-            "north",
-            platform.backends(),
-            1,
-            &[(GYM, 900)],
-            "hold = \"0s\"",
-        )
-        .log("trace")
-        .start()
-        .await;
-    let mut other = Browser::new(gateway.edge, GYM);
-    let form = other.form().await;
-    platform.set_workers(0);
-    let busy = tokio::spawn(async move { other.post("/login?token=geheim", &form).await });
-    assert!(eventually(async || platform.in_flight() > 0).await);
-    let mut browser = Browser::new(gateway.edge, GYM);
-    let form = browser.form().await;
+    let told_all = |setup: Setup| setup.log("trace");
+    let school = OneSchool::start_with(1, NOBODY_IS_HELD, told_all).await;
+    let edge = school.gateway.edge;
+    let (mut browser, form) = school.pupil().await;
+    let busy = school.occupy_by("/login?token=geheim").await;
     browser.post("/login", &form).await;
-    platform.set_workers(1);
+    school.work_on();
     busy.await.unwrap();
     let secrets: Vec<String> = browser.cookies.values().cloned().collect();
     browser.until("ready").await;
     browser.enter().await;
     assert!(browser.logged_in());
-    let request = common::post("/login", GYM, "username=pupil777&password=falsch-getippt");
-    from("127.77.66.55", gateway.edge, request).await;
+    let request = post("/login", GYM, "username=pupil777&password=falsch-getippt");
+    from("127.77.66.55", edge, request).await;
     // Broken requests make noise, too.
-    let broken = common::get("/_einlass/turn?x=127.77.66.55", "unknown.example");
-    from("127.77.66.55", gateway.edge, broken).await;
-    send(
-        gateway.edge,
-        common::post("/_einlass/turn", GYM, "password=demo-password"),
-    )
-    .await;
-    let log = gateway.log();
+    let broken = get("/_einlass/turn?x=127.77.66.55", "unknown.example");
+    from("127.77.66.55", edge, broken).await;
+    send(edge, post("/_einlass/turn", GYM, "password=demo-password")).await;
+    let log = school.gateway.log();
     assert!(log.contains("Edge listens"), "{log}");
     let words = [
         "demo-password",
@@ -140,8 +107,8 @@ async fn what_cannot_be_read_as_http_is_not_quoted_in_the_log() {
             .start()
             .await;
         // Some of these end in the middle of the answer.
-        let _ = common::try_send(gateway.edge, post("/login", GYM, "user=geheim")).await;
-        let _ = common::try_send(gateway.edge, get("/page?geheim", GYM)).await;
+        let _ = try_send(gateway.edge, post("/login", GYM, "user=geheim")).await;
+        let _ = try_send(gateway.edge, get("/page?geheim", GYM)).await;
         for request in [
             "POST /login HTTP/1.1\r\nHost: gym.example\r\nCookie: geheim\r\nbad\x01name: x\r\n\r\n",
             "POST /login HTTP/1.1\r\nHost: gym.example\r\nContent-Length: geheim\r\n\r\n",

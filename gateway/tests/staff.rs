@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 const GYM: &str = "gym.example";
 const OTHER: &str = "other.example";
 /// Nobody is let in, so that places can be counted.
-const CLOSED: &str = "mode = \"closed\"\nstaff_share = 0.25";
+const CLOSED: &str = "mode = \"closed\"\nhold = \"0s\"\nstaff_share = 0.25";
 
 fn command(config: &Path, host: &str, expires: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_einlass"))
@@ -53,6 +53,7 @@ async fn gateway(platform: &Platform, in_flight: usize, more: &str) -> Gateway {
     let schools = [(GYM, 900), (OTHER, 900)];
     Setup::default()
         .region("north", platform.backends(), in_flight, &schools, more)
+        .not_new(&["north"])
         .start()
         .await
 }

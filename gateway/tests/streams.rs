@@ -35,6 +35,7 @@ impl Scene {
         let gateway = Setup::default()
             .region("north", platform.backends(), 2, &[(GYM, 900)], "")
             .text(more)
+            .not_new(&["north"])
             .start()
             .await;
         let visitor = Visitor {

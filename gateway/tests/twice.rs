@@ -8,66 +8,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::backend::{Backend, FINE};
-use common::{Answer, Browser, Gateway, Setup, eventually, get, platform, post, send};
-use einlass_benches::platform::{HashCost, Platform};
+use common::school::{GYM, NOBODY_IS_HELD, OneSchool};
+use common::{Answer, Browser, Gateway, Setup, eventually, get, post, send};
 use hyper::StatusCode;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-
-const GYM: &str = "gym.example";
-
-/// A platform for one login at a time, and a browser whose turn has come.
-async fn called() -> (Platform, Gateway, Browser) {
-    let platform = platform(1, 1, HashCost::QUICK).await;
-    let gateway = Setup::default()
-        .region(
-            "north",
-            platform.backends(),
-            1,
-            &[(GYM, 900)],
-            "hold = \"0s\"",
-        )
-        .start()
-        .await;
-    let mut other = Browser::new(gateway.edge, GYM);
-    let mut browser = other.clone();
-    let (form, first) = (browser.form().await, other.form().await);
-    platform.set_workers(0);
-    let busy = tokio::spawn(async move { other.post("/login", &first).await });
-    assert!(eventually(async || platform.in_flight() > 0).await);
-    let sent = browser.post("/login", &form).await;
-    assert_eq!(sent.location(), "/_einlass/wait");
-    platform.set_workers(1);
-    busy.await.unwrap();
-    browser.until("ready").await;
-    (platform, gateway, browser)
-}
-
-fn received(platform: &Platform) -> u64 {
-    platform.snapshot(false).totals.received
-}
 
 #[tokio::test]
 async fn a_double_click_loses_nothing() {
-    let (platform, gateway, mut browser) = called().await;
-    let before = received(&platform);
-    let cookies = browser.cookies.iter().map(|(n, v)| format!("{n}={v}"));
-    let request = format!(
-        "POST /login HTTP/1.1\r\nHost: {GYM}\r\nCookie: {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 13\r\n\r\neinlass=enter",
-        cookies.collect::<Vec<_>>().join("; ")
-    );
+    let school = OneSchool::start(1, NOBODY_IS_HELD).await;
+    let mut browser = school.called().await;
+    let before = school.received();
     // Nothing is answered before both clicks have come.
-    platform.set_workers(0);
-    let mut first = TcpStream::connect(gateway.edge).await.unwrap();
-    first.write_all(request.as_bytes()).await.unwrap();
-    assert!(eventually(async || platform.in_flight() > 0).await);
+    school.platform.set_workers(0);
+    let first = browser.post_unheard("/login", "einlass=enter").await;
+    assert!(eventually(async || school.platform.in_flight() > 0).await);
     // The second click drops the first request.
     drop(first);
     let mut reloaded = browser.clone();
     assert_eq!(reloaded.turn().await["state"], "ready", "a reload goes on");
     let mut other_tab = browser.clone();
-    platform.set_workers(1);
+    school.work_on();
     let answer = browser.enter().await;
     assert_eq!((answer.location(), browser.logged_in()), ("/", true));
     assert_eq!(browser.get("/").await.status, StatusCode::OK);
@@ -77,14 +37,15 @@ async fn a_double_click_loses_nothing() {
         browser.cookies["einlass_pass"], other_tab.cookies["einlass_pass"],
         "one place is one pass, however often it is asked for"
     );
-    assert_eq!(received(&platform), before + 1);
+    assert_eq!(school.received(), before + 1);
     assert!(!browser.cookies.contains_key("einlass_ticket"));
 }
 
 #[tokio::test]
 async fn many_at_once_with_one_ticket_are_one_login() {
-    let (platform, _gateway, browser) = called().await;
-    let before = received(&platform);
+    let school = OneSchool::start(1, NOBODY_IS_HELD).await;
+    let browser = school.called().await;
+    let before = school.received();
     let all = (0..12).map(|_| {
         let mut browser = browser.clone();
         tokio::spawn(async move { browser.enter().await.location().to_owned() })
@@ -92,7 +53,7 @@ async fn many_at_once_with_one_ticket_are_one_login() {
     for one in all.collect::<Vec<_>>() {
         assert_eq!(one.await.unwrap(), "/");
     }
-    assert_eq!(received(&platform), before + 1);
+    assert_eq!(school.received(), before + 1);
 }
 
 /// One login that is answered when the backend is opened, and the pass of an earlier one.
@@ -107,6 +68,7 @@ async fn occupied(tries: u8) -> (Backend, Gateway, String) {
             &format!("hold = \"0s\"\npass_tries = {tries}"),
         )
         .text("[region.north.upstream]\nlogin_timeout = \"60s\"\n")
+        .not_new(&["north"])
         .start()
         .await;
     let edge = gateway.edge;
@@ -209,7 +171,8 @@ async fn nobody_waits_without_an_answer_for_a_backend_that_hangs() {
 
 #[tokio::test]
 async fn of_several_tickets_the_good_one_counts() {
-    let (_platform, gateway, browser) = called().await;
+    let school = OneSchool::start(1, NOBODY_IS_HELD).await;
+    let browser = school.called().await;
     let good = &browser.cookies["einlass_ticket"];
     for cookie in [
         format!("einlass_ticket=bad; einlass_ticket={good}"),
@@ -219,7 +182,7 @@ async fn of_several_tickets_the_good_one_counts() {
         let headers = request.headers_mut();
         headers.insert("cookie", cookie.parse().unwrap());
         headers.insert("einlass-ticket", "bad".parse().unwrap());
-        let turn = send(gateway.edge, request).await.json();
+        let turn = send(school.gateway.edge, request).await.json();
         assert_eq!(turn["state"], "ready", "{cookie}");
     }
 }
@@ -236,6 +199,7 @@ async fn a_gated_page_is_fetched_again_and_never_in_circles() {
             "hold = \"0s\"\nlogins_per_second = 0.5",
         )
         .text("[region.north.gate]\npage = [{ method = \"GET\", path = \"/anmelden\" }]\n")
+        .not_new(&["north"])
         .start()
         .await;
     let mut browser = Browser::new(gateway.edge, GYM);

@@ -10,11 +10,13 @@
 mod aimd;
 mod backend;
 mod baseline;
+mod crowd;
 mod einlass;
 mod outcome;
 mod policy;
 mod record;
 mod scenario;
+mod ways;
 mod wheel;
 mod world;
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 use einlass_admission::Verdict;
 
 use crate::backend::Sharing;
-use crate::baseline::{Counter, PerAddress};
-use crate::einlass::Einlass;
+use crate::crowd::{Person, State, crowd};
 use crate::outcome::PoolOutcome;
 use crate::policy::{Admit, Effects, Promise, Pupil, Told};
 use crate::record::{Record, Tick};
-use crate::scenario::{Fleet, Gate, Policy, Pool, Scenario, School, Shape, Size, Wave};
+use crate::scenario::{Gate, Pool, Scenario};
+use crate::ways::way_in;
 use crate::wheel::Wheel;
 
 /// How often the policy moves on, as in the gateway.
@@ -44,32 +44,6 @@ enum Event {
     Later(u64),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Coming,
-    Joining,
-    Waiting,
-    Buffered,
-    Running,
-    Typing,
-    In,
-    Gone,
-}
-
-struct Person {
-    school: u32,
-    state: State,
-    /// Closes the tab when told to wait.
-    no_show: bool,
-    /// Has the page in front of them.
-    has_page: bool,
-    /// Which of the planned polls counts.
-    poll: u32,
-    came: Duration,
-    gives_up: Duration,
-    buffered: Duration,
-}
-
 struct Login {
     pupil: Pupil,
     began: Duration,
@@ -100,15 +74,7 @@ pub(crate) struct World<'a> {
 impl<'a> World<'a> {
     pub(crate) fn new(scenario: &Scenario, pool: &'a Pool, seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut people = Vec::new();
-        for wave in &pool.waves {
-            come(pool, wave, &mut rng, &mut people);
-        }
-        for person in &mut people {
-            person.came += WARM_UP;
-            person.gives_up = person.gives_up.saturating_add(WARM_UP);
-        }
-        people.sort_by_key(|person| person.came);
+        let people = crowd(pool, WARM_UP, &mut rng);
         let numbers = 0..u32::try_from(people.len()).unwrap_or(u32::MAX);
         let arrivals = people.iter().map(|p| p.came).zip(numbers).collect();
         let schools = people.iter().map(|person| person.school).collect();
@@ -117,7 +83,7 @@ impl<'a> World<'a> {
             *from += WARM_UP;
             *until += WARM_UP;
         }
-        let policy = policy(pool, &fleet, schools, rng.u64(..));
+        let policy = way_in(pool, &fleet, schools, rng.u64(..));
         Self {
             pool,
             longest: scenario.longest + WARM_UP,
@@ -481,83 +447,4 @@ impl<'a> World<'a> {
         let (one, two) = (1.0 - self.rng.f64(), self.rng.f64());
         (-2.0 * one.ln()).sqrt() * (std::f64::consts::TAU * two).cos()
     }
-}
-
-/// Who lets logins in.
-fn policy(pool: &Pool, fleet: &Fleet, mut schools: Vec<u32>, seed: u64) -> Box<dyn Admit> {
-    match pool.admission.policy {
-        Policy::Counter { calls, poll } => Box::new(Counter::new(calls, poll, schools.len(), seed)),
-        Policy::PerAddress { rate } => Box::new(PerAddress::new(rate, pool, schools)),
-        Policy::Fifo { .. } => {
-            schools.fill(0);
-            Box::new(Einlass::new(&as_one_school(pool), fleet, schools, seed))
-        }
-        Policy::Adaptive { .. } | Policy::Fixed { .. } | Policy::Aimd { .. } => {
-            Box::new(Einlass::new(pool, fleet, schools, seed))
-        }
-    }
-}
-
-/// The same pool with all its pupils in one line. They are enrolled in it: otherwise that line would pay
-/// for a flood.
-fn as_one_school(pool: &Pool) -> Pool {
-    let pupils = pool.schools.iter().map(|school| school.pupils);
-    Pool {
-        schools: vec![School {
-            name: pool.name.clone(),
-            pupils: pupils.fold(0, u32::saturating_add),
-        }],
-        ..pool.clone()
-    }
-}
-
-/// Draws who comes with a wave.
-fn come(pool: &Pool, wave: &Wave, rng: &mut fastrand::Rng, people: &mut Vec<Person>) {
-    let chosen = pool
-        .schools
-        .iter()
-        .enumerate()
-        .filter(|(number, _)| wave.school.is_none_or(|only| only == *number));
-    let enrolled: f64 = chosen.clone().map(|(_, s)| f64::from(s.pupils)).sum();
-    for (number, school) in chosen {
-        let pupils = f64::from(school.pupils);
-        let wanted = match wave.size {
-            Size::Enrolled(part) => pupils * part,
-            Size::Pupils(all) => f64::from(all) * pupils / enrolled.max(1.0),
-        };
-        let size = whole(wanted, rng);
-        for _ in 0..size {
-            let drawn = rng.f64();
-            let part = match wave.shape {
-                Shape::Even => drawn,
-                // The inverse of the distribution with a falling straight density.
-                Shape::Bell => 1.0 - (1.0 - drawn).sqrt(),
-            };
-            let came = wave.from + wave.over.mul_f64(part);
-            let patience = wave
-                .patience
-                .map_or(Duration::MAX, |mean| mean.mul_f64(-(1.0 - rng.f64()).ln()));
-            people.push(Person {
-                school: u32::try_from(number).unwrap_or(u32::MAX),
-                state: State::Coming,
-                no_show: rng.f64() < wave.no_shows.at(came),
-                has_page: false,
-                poll: 0,
-                came,
-                gives_up: came.saturating_add(patience),
-                buffered: Duration::ZERO,
-            });
-        }
-    }
-}
-
-/// A whole number whose mean is `wanted`.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a non-negative number of pupils"
-)]
-fn whole(wanted: f64, rng: &mut fastrand::Rng) -> u64 {
-    let wanted = wanted.max(0.0);
-    wanted as u64 + u64::from(rng.f64() < wanted.fract())
 }

@@ -18,8 +18,9 @@ pub const CAP: usize = 40;
 /// What a login takes on average. The platform has a worker for every slot: a slot that stands empty is a
 /// login that is not done.
 const COST: Duration = Duration::from_millis(800);
-/// As many as work for half a minute.
-pub const CROWD: u32 = 1_450;
+/// How long the crowd is there beside the trouble: it comes for two seconds, is looked at for eight before and for
+/// three after; the rest is for what takes longer than it should.
+const AROUND: Duration = Duration::from_secs(19);
 
 /// 85, 10 and 5 of a hundred requests come to the first, second and third gateway.
 const SKEWED: [usize; 3] = [17, 2, 1];
@@ -181,23 +182,45 @@ pub struct Asked {
     pub settle: Duration,
     /// By how much somebody may come later who is let in before.
     pub later: Duration,
+    /// How long the trouble takes, about.
+    lasts: Duration,
 }
+
+impl Asked {
+    /// The same of a trouble that takes so long.
+    #[must_use]
+    pub fn lasting(self, lasts: Duration) -> Self {
+        Self { lasts, ..self }
+    }
+
+    /// As many as work until it is over.
+    fn crowd(self) -> u32 {
+        let from_one_to_the_next = COST / CAP as u32;
+        ((AROUND + self.lasts).as_millis() / from_one_to_the_next.as_millis()) as u32
+    }
+}
+
+/// How long most troubles take.
+const LONG: Duration = Duration::from_secs(10);
 
 /// All gateways are in touch with one another.
 pub const SHARED: Asked = Asked {
     settle: Duration::ZERO,
     later: EXCHANGE,
+    lasts: LONG,
 };
 /// A gateway falls silent; two seconds later the others have its slots.
 pub const SILENT: Asked = Asked {
     settle: Duration::from_secs(2),
     later: EXCHANGE,
+    lasts: LONG,
 };
 /// Gateways cannot hear of one another: each calls the room for itself, and who polls at one that is
 /// a little behind waits a little longer.
 pub const APART: Asked = Asked {
     settle: Duration::ZERO,
     later: Duration::from_secs(1),
+    lasts: LONG,
 };
 
 /// Something that broke, and was repaired or came back.
@@ -234,7 +257,7 @@ pub async fn rush_through(
     fleet: &mut Fleet,
     trouble: impl AsyncFnOnce(&mut Fleet) -> Vec<Event>,
 ) -> Report {
-    let plan = fleet.plan(CROWD, asked.later);
+    let plan = fleet.plan(asked.crowd(), asked.later);
     let desk = fleet.gateways.last().unwrap().desk;
     let crowd = Crowd::watch(desk, Instant::now());
     let rush = tokio::spawn(run(plan));

@@ -1,125 +1,80 @@
 //! Browsers that hang up, that speak HTTP/2, that poll on one connection.
 
-use einlass_benches::platform::HashCost;
+use einlass_benches::platform::SESSION_COOKIE;
 use http_body_util::Full;
-use hyper::StatusCode;
 use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::common::{Answer, Browser, Setup, eventually, get, platform};
-use crate::slots::{GYM, slow};
+use crate::common::school::{CLOSED, GYM, NOBODY_IS_HELD, OneSchool};
+use crate::common::{Answer, eventually, get};
 
 #[tokio::test]
 async fn a_browser_that_hangs_up_does_not_free_its_slot_early() {
-    let platform = platform(1, 1, slow()).await;
-    let gateway = Setup::default()
-        .region(
-            "north",
-            platform.backends(),
-            1,
-            &[(GYM, 900)],
-            "hold = \"0s\"",
-        )
-        .start()
-        .await;
-    let mut browser = Browser::new(gateway.edge, GYM);
-    let form = browser.form().await;
-    let cookie = browser
-        .cookies
-        .iter()
-        .map(|(n, v)| format!("{n}={v}"))
-        .collect::<Vec<_>>();
-    let mut raw = TcpStream::connect(gateway.edge).await.unwrap();
-    let head = format!(
-        "POST /login HTTP/1.1\r\nHost: {GYM}\r\nCookie: {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
-        cookie.join("; "),
-        form.len()
-    );
-    raw.write_all(head.as_bytes()).await.unwrap();
-    assert!(eventually(|| async { platform.in_flight() == 1 }).await);
-    drop(raw);
-    let counted = gateway
-        .metric("einlass_in_flight_logins{pool=\"north\"}")
-        .await;
-    let working = platform.in_flight();
-    // Read in this order: if the platform still works, the gateway must have counted it before.
-    assert!(
-        working == 0 || counted >= 1.0,
+    let school = OneSchool::start(1, NOBODY_IS_HELD).await;
+    let (browser, form) = school.pupil().await;
+    school.platform.set_workers(0);
+    let unheard = browser.post_unheard("/login", &form).await;
+    assert!(eventually(async || school.platform.in_flight() == 1).await);
+
+    drop(unheard);
+
+    let (mut second, form) = school.pupil().await;
+    let sent = second.post("/login", &form).await;
+    assert_eq!(sent.see_other(), Ok("/_einlass/wait"));
+    assert_eq!(
+        school.number("in_flight_logins").await,
+        1.0,
         "slot freed while the backend still hashes"
     );
-    let mut second = Browser::new(gateway.edge, GYM);
-    let form = second.form().await;
-    second.post("/login", &form).await;
-    assert!(eventually(|| async { platform.snapshot(false).totals.logged_in >= 1 }).await);
-    let gateway = &gateway;
-    let idle = || async {
-        gateway
-            .metric("einlass_in_flight_logins{pool=\"north\"}")
-            .await
-            == 0.0
-    };
+    school.work_on();
+    assert!(eventually(async || school.platform.snapshot(false).totals.logged_in >= 1).await);
+    let idle = async || school.number("in_flight_logins").await == 0.0;
     assert!(eventually(idle).await, "the slot comes back");
-    assert_eq!(platform.snapshot(false).max_in_flight, 1);
+    assert_eq!(school.platform.snapshot(false).max_in_flight, 1);
 }
 
 #[tokio::test]
 async fn cookies_in_several_http2_fields_reach_an_http1_backend_as_one() {
-    let platform = platform(1, 1, HashCost::QUICK).await;
-    let gateway = Setup::default()
-        .region("north", platform.backends(), 4, &[(GYM, 900)], "")
-        .start()
-        .await;
-    let mut browser = Browser::new(gateway.edge, GYM);
-    let form = browser.form().await;
-    let stream = TcpStream::connect(gateway.edge).await.unwrap();
+    let school = OneSchool::start(4, "").await;
+    let (browser, form) = school.pupil().await;
+    let stream = TcpStream::connect(school.gateway.edge).await.unwrap();
     let (mut http2, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await
             .unwrap();
     tokio::spawn(connection);
-    let mut fields = vec!["first=1".to_owned()];
-    fields.extend(browser.cookies.iter().map(|(n, v)| format!("{n}={v}")));
-    fields.push("last=2".to_owned());
-    let with_cookies = |mut request: hyper::http::request::Builder| {
-        for field in &fields {
-            request = request.header("cookie", field);
+    let mut send = async |mut request: Request<Full<Bytes>>, fields: &[String]| {
+        for field in fields {
+            let headers = request.headers_mut();
+            headers.append("cookie", field.parse().unwrap());
         }
-        request
+        let answer = http2.send_request(request).await.unwrap();
+        Answer::read(answer).await.unwrap()
     };
-    let request = with_cookies(hyper::Request::post(format!("http://{GYM}/login")))
+    let mut fields = vec!["first=1".to_owned()];
+    fields.extend(browser.cookie_pairs());
+    fields.push("last=2".to_owned());
+
+    let login = Request::post(format!("http://{GYM}/login"))
         .header("content-type", "application/x-www-form-urlencoded")
         .body(Full::new(Bytes::from(form)))
         .unwrap();
-    let answer = Answer::read(http2.send_request(request).await.unwrap())
-        .await
-        .unwrap();
-    assert_eq!(
-        (answer.status, answer.location()),
-        (StatusCode::SEE_OTHER, "/"),
-        "{}",
-        answer.text()
-    );
+    let answer = send(login, &fields).await;
+
+    assert_eq!(answer.see_other(), Ok("/"), "{}", answer.text());
     let session = answer
         .headers
         .get_all("set-cookie")
         .iter()
         .filter_map(|v| v.to_str().ok()?.split(';').next())
-        .find(|c| c.starts_with(einlass_benches::platform::SESSION_COOKIE))
+        .find(|c| c.starts_with(SESSION_COOKIE))
         .unwrap()
         .to_owned();
     fields.push(session);
-    let request = {
-        let mut request = hyper::Request::get(format!("http://{GYM}/"));
-        for field in &fields {
-            request = request.header("cookie", field);
-        }
-        request.body(Full::default()).unwrap()
-    };
-    let answer = Answer::read(http2.send_request(request).await.unwrap())
-        .await
-        .unwrap();
+    let page = Request::get(format!("http://{GYM}/"));
+    let answer = send(page.body(Full::default()).unwrap(), &fields).await;
     assert_eq!(
         answer.status,
         StatusCode::OK,
@@ -129,22 +84,11 @@ async fn cookies_in_several_http2_fields_reach_an_http1_backend_as_one() {
 
 #[tokio::test]
 async fn ten_thousand_polls_on_one_connection_never_see_it_closed() {
-    let platform = platform(1, 1, slow()).await;
-    let gateway = Setup::default()
-        .region(
-            "north",
-            platform.backends(),
-            1,
-            &[(GYM, 900)],
-            "mode = \"closed\"",
-        )
-        .start()
-        .await;
-    let mut browser = Browser::new(gateway.edge, GYM);
-    let form = browser.form().await;
+    let school = OneSchool::start(1, CLOSED).await;
+    let (mut browser, form) = school.pupil().await;
     browser.post("/login", &form).await;
-    let ticket = browser.cookies["einlass_ticket"].clone();
-    let stream = TcpStream::connect(gateway.edge).await.unwrap();
+    let ticket = &browser.cookies["einlass_ticket"];
+    let stream = TcpStream::connect(school.gateway.edge).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .unwrap();

@@ -11,5 +11,4 @@ mod common;
 mod connections;
 mod entering;
 mod operators;
-mod slots;
 mod tickets;

@@ -2,116 +2,92 @@
 
 use std::time::{Duration, Instant};
 
-use einlass_benches::platform::HashCost;
 use hyper::StatusCode;
 
-use crate::common::{Browser, Setup, eventually, free_address, get, platform, send};
-use crate::slots::{GYM, slow};
+use crate::common::school::{GYM, OneSchool};
+use crate::common::{eventually, free_address, get, send, try_send};
 
 #[tokio::test]
 async fn the_desk_says_that_it_lives_and_how_its_rooms_are() {
-    let platform = platform(1, 1, HashCost::QUICK).await;
-    let gateway = Setup::default()
-        .region("north", platform.backends(), 1, &[(GYM, 900)], "")
-        .start()
-        .await;
-    let healthy = send(gateway.desk, get("/healthz", "desk")).await;
+    let school = OneSchool::start(1, "").await;
+    let healthy = send(school.gateway.desk, get("/healthz", "desk")).await;
     assert_eq!(
         (healthy.status, healthy.text().as_str()),
         (StatusCode::OK, "ok\n")
     );
-    let gateway = &gateway;
     let mode = async |mode: &str| {
         let name = format!("einlass_ledger_mode{{pool=\"north\",mode=\"{mode}\"}}");
-        gateway.metric(&name).await
-    };
-    let age = async || {
-        gateway
-            .metric("einlass_ledger_mode_age_seconds{pool=\"north\"}")
-            .await
+        school.gateway.metric(&name).await
     };
     assert_eq!(mode("embedded").await, 1.0);
     for other in ["shared", "frozen", "recovering"] {
         assert_eq!(mode(other).await, 0.0, "{other}");
     }
+    let age = async || school.number("ledger_mode_age_seconds").await;
     let before = age().await;
     assert!(eventually(async || age().await > before).await, "it grows");
 }
 
 #[tokio::test]
 async fn a_host_of_no_school_gets_a_clear_page() {
-    let platform = platform(1, 1, HashCost::QUICK).await;
-    let gateway = Setup::default()
-        .region("north", platform.backends(), 1, &[(GYM, 900)], "")
-        .start()
-        .await;
-    let answer = send(gateway.edge, get("/", "nobody.example")).await;
+    let school = OneSchool::start(1, "").await;
+    let edge = school.gateway.edge;
+    let answer = send(edge, get("/", "nobody.example")).await;
     assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST);
     assert!(answer.text().contains("gehört zu keiner Schule"));
     let mut english = get("/", "nobody.example");
     let value = "en-GB,en;q=0.9".parse().unwrap();
     english.headers_mut().insert("accept-language", value);
-    assert!(
-        send(gateway.edge, english)
-            .await
-            .text()
-            .contains("belongs to no school")
-    );
+    let answer = send(edge, english).await;
+    assert!(answer.text().contains("belongs to no school"));
 }
 
 #[tokio::test]
 async fn with_a_dead_backend_the_place_is_kept_until_it_answers_again() {
-    let mut platform = platform(1, 1, HashCost::QUICK).await;
-    let gateway = Setup::default()
-        .region("north", platform.backends(), 4, &[(GYM, 900)], "")
-        .start()
-        .await;
-    let mut browser = Browser::new(gateway.edge, GYM);
-    let form = browser.form().await;
-    platform.stop_backend(0).await.unwrap();
+    let mut school = OneSchool::start(4, "").await;
+    let (mut browser, form) = school.pupil().await;
+
+    school.platform.stop_backend(0).await.unwrap();
+
     let answer = browser.post("/login", &form).await;
-    assert_eq!(
-        (answer.status, answer.location()),
-        (StatusCode::SEE_OTHER, "/_einlass/wait")
-    );
+    assert_eq!(answer.see_other(), Ok("/_einlass/wait"));
     let page = browser.get("/_einlass/wait").await;
     assert_eq!(page.status, StatusCode::OK);
     let turn = browser.until("held").await;
-    assert!(
-        turn["message"]
-            .as_str()
-            .unwrap()
-            .contains("antwortet gerade nicht"),
-        "{turn}"
-    );
+    let message = turn["message"].as_str().unwrap();
+    assert!(message.contains("antwortet gerade nicht"), "{turn}");
     assert_eq!(turn["eta_seconds"], serde_json::Value::Null);
     let other = browser.get("/").await;
     assert_eq!(other.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(other.text().contains("antwortet nicht"));
-    platform.restart_backend(0).await.unwrap();
+
+    school.platform.restart_backend(0).await.unwrap();
+
     browser.until("ready").await;
-    let answer = browser.enter().await;
-    assert_eq!(
-        (answer.status, answer.location()),
-        (StatusCode::SEE_OTHER, "/")
-    );
+    assert_eq!(browser.enter().await.see_other(), Ok("/"));
 }
 
 #[tokio::test]
 async fn a_stop_finishes_the_login_in_flight_and_then_exits_at_once() {
-    let platform = platform(1, 1, slow()).await;
-    let mut gateway = Setup::default()
-        .region("north", platform.backends(), 1, &[(GYM, 900)], "")
-        .start()
-        .await;
-    let mut browser = Browser::new(gateway.edge, GYM);
-    let form = browser.form().await;
+    let mut school = OneSchool::start(1, "").await;
+    let (mut browser, form) = school.pupil().await;
+    school.platform.set_workers(0);
     let login = tokio::spawn(async move {
         let answer = browser.post("/login", &form).await;
         (answer, Instant::now())
     });
-    assert!(eventually(|| async { platform.in_flight() == 1 }).await);
-    let (_, success) = gateway.stop().await;
+    assert!(eventually(async || school.platform.in_flight() == 1).await);
+
+    school.gateway.signal("TERM");
+    let desk = school.gateway.desk;
+    let stopping = async || {
+        let answer = try_send(desk, get("/readyz", "desk")).await;
+        answer.is_ok_and(|answer| answer.status == StatusCode::SERVICE_UNAVAILABLE)
+    };
+    assert!(eventually(stopping).await, "it goes on as before");
+    school.work_on();
+
+    let (_, success) = school.gateway.exited().await;
     let stopped = Instant::now();
     let (answer, answered) = login.await.unwrap();
     assert_eq!(answer.location(), "/");
