@@ -271,7 +271,11 @@ mod tests {
             };
             Controller::default().step(Duration::ZERO, &flow)
         };
-        assert_eq!(grows(Some(16.0), 0.0), 16, "a second and a half of 24 a second");
+        assert_eq!(
+            grows(Some(16.0), 0.0),
+            16,
+            "a second and a half of 24 a second"
+        );
         assert_eq!(grows(None, 0.0), 28);
         assert!(grows(Some(16.0), 6.0) > 100, "whoever types comes later");
     }

@@ -115,7 +115,11 @@ mod tests {
 
         let mut next = Typing::default();
         next.recall(seen.learnt());
-        assert_eq!(next.lead().to_bits(), 0.0_f64.to_bits(), "no page was served");
+        assert_eq!(
+            next.lead().to_bits(),
+            0.0_f64.to_bits(),
+            "no page was served"
+        );
         next.served(at(0), 1);
         assert_eq!(Some(next.lead()), seen.learnt());
         assert_eq!(next.outstanding(at(79)), 1, "not four times as long yet");

@@ -296,7 +296,9 @@ impl Forecast {
             excess: self.excess,
             doubt: self.doubt,
             bands: self.bands,
-            sought: self.unknown.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
+            sought: self
+                .unknown
+                .map_or(Duration::ZERO, |since| now.saturating_sub(since)),
             reason: self
                 .reason
                 .filter(|(_, at)| shown(*at))
