@@ -35,6 +35,8 @@ const NOTICED: f64 = 1.05;
 /// pauses for one makes up for it in the next, in any three.
 const EVERY_SECOND: f64 = 0.5;
 const ANY_THREE: f64 = 0.85;
+/// The end of the shortage, in seconds.
+const AT_THE_END: usize = 5;
 
 /// The numbers of both regions at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -350,6 +352,19 @@ impl Seen {
         assert!(three >= usual * ANY_THREE, "{:?}", sums[2]);
     }
 
+    /// At the end of the shortage both did together what both can do, but for what guests leave free in the south.
+    fn judge_shortage(&self) {
+        let (halved, back) = self.times()[1];
+        let rates = [0, 1].map(|of| {
+            let seconds = per_second(&self.platforms[of], halved.there[of], back.there[of]);
+            let last = &seconds[seconds.len().saturating_sub(AT_THE_END)..];
+            last.iter().sum::<u32>() as f64 / last.len() as f64
+        });
+        let can =
+            [WORKERS as f64 / 2.0, WORKERS as f64].map(|workers| workers / LOGIN.as_secs_f64());
+        println!("at the end of the shortage {rates:?} logins per second, of {can:?}");
+    }
+
     /// The curve of both regions, every half second.
     fn show(&self) {
         for look in self.looks.iter().step_by(5) {
@@ -428,5 +443,6 @@ async fn a_region_that_found_out_what_it_can_do_lends_that_and_its_own_pupils_do
     seen.judge_north();
     seen.judge_what_was_lent();
     seen.judge_waits();
+    seen.judge_shortage();
     seen.judge_seconds();
 }
