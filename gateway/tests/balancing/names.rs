@@ -111,6 +111,9 @@ async fn all_addresses_of_a_name_are_used_from_the_start_and_one_that_goes_finis
         let up = async || state(&gateway, backend.address).await == "up";
         assert!(eventually(up).await);
     }
+    // Before the name was known the room was shut.
+    let login = async || send(gateway.edge, post("/login", GYM, "user=x")).await;
+    assert!(eventually(async || login().await.status == StatusCode::OK).await);
     reach(&gateway, &[&one, &two, &three]).await;
     assert_eq!(four.requests(), 0);
     dns.set(NAME, ips([&one, &two, &three, &four]));

@@ -63,6 +63,6 @@ fn show(curve: &[Look]) {
         let ms = look.after.as_millis();
         format!("{ms}: {}/{}", look.in_flight, look.bound)
     };
-    let looks: Vec<String> = curve.iter().map(look).collect();
+    let looks: Vec<String> = curve.iter().step_by(4).map(look).collect();
     println!("back (ms: in flight/bound): {}", looks.join(", "));
 }
