@@ -35,8 +35,9 @@ const NOTICED: f64 = 1.05;
 /// pauses for one makes up for it in the next, in any three.
 const EVERY_SECOND: f64 = 0.5;
 const ANY_THREE: f64 = 0.85;
-/// The end of the shortage, in seconds.
+/// The end of the shortage, in seconds, and the part of what is possible that is done then at least.
 const AT_THE_END: usize = 5;
+const AT_LEAST: f64 = 0.85;
 
 /// The numbers of both regions at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -352,17 +353,22 @@ impl Seen {
         assert!(three >= usual * ANY_THREE, "{:?}", sums[2]);
     }
 
-    /// At the end of the shortage both did together what both can do, but for what guests leave free in the south.
+    /// At the end of the shortage both together do what they can, but for what guests leave free in the south.
     fn judge_shortage(&self) {
         let (halved, back) = self.times()[1];
-        let rates = [0, 1].map(|of| {
+        let did = [0, 1].map(|of| {
             let seconds = per_second(&self.platforms[of], halved.there[of], back.there[of]);
             let last = &seconds[seconds.len().saturating_sub(AT_THE_END)..];
-            last.iter().sum::<u32>() as f64 / last.len() as f64
+            f64::from(last.iter().sum::<u32>()) / last.len() as f64
         });
-        let can =
-            [WORKERS as f64 / 2.0, WORKERS as f64].map(|workers| workers / LOGIN.as_secs_f64());
-        println!("at the end of the shortage {rates:?} logins per second, of {can:?}");
+        let then = |look: &&Look| look.at < back.at && back.at - look.at < BEGUN_BEFORE;
+        let caps = self.looks.iter().filter(then).map(|look| look.south.cap);
+        let cap = caps.fold(f64::INFINITY, f64::min);
+        let in_use = (cap - (cap * FREE).ceil()).min(WORKERS as f64);
+        let can = [WORKERS as f64 / 2.0, in_use].map(|at_once| at_once / LOGIN.as_secs_f64());
+        println!("at the end of the shortage {did:?} logins per second, {can:?} are possible");
+        let [did, can] = [did, can].map(|of| of.iter().sum::<f64>());
+        assert!(did >= can * AT_LEAST, "{did} logins per second of {can}");
     }
 
     /// The curve of both regions, every half second.
