@@ -420,7 +420,7 @@ impl Member {
     /// Whether to ask it now for what another one is asked for.
     pub(super) fn comparison_is_due(&self, now: Duration) -> bool {
         let returns = self.slow.is_out() && self.has_served(now);
-        let fits = self.usable() || returns && self.at_all();
+        let fits = self.usable() || returns && self.keeps_sessions();
         fits && self.slow.is_due(now, returns)
     }
 
