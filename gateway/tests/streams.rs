@@ -5,6 +5,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +14,11 @@ use common::{Gateway, Setup, eventually, platform};
 use einlass_benches::platform::{HashCost, Platform};
 use einlass_benches::rush::{Plan, Report, School, run};
 use einlass_benches::streams::Visitor;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 const GYM: &str = "gym.example";
 const MIB: u64 = 1 << 20;
@@ -21,6 +26,8 @@ const MIB: u64 = 1 << 20;
 const LONG: u64 = 256 * MIB;
 /// What the process may grow by meanwhile: buffers, connections and an allocator's habits.
 const GROWTH: u64 = 48 * MIB;
+/// How long something is waited for that should be there.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Scene {
     platform: Platform,
@@ -181,6 +188,56 @@ async fn two_hundred_listeners_hear_every_event_and_count_as_unfinished_only() {
     let over = async || scene.number("unfinished_requests").await == 0.0;
     assert!(eventually(over).await);
     assert!(memory.growth() < GROWTH, "grown by {}", memory.growth());
+}
+
+/// A backend that says the next event when it is told to.
+async fn says_when_told() -> (SocketAddr, mpsc::Sender<u32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (say, mut said) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap() > 0 {}
+            if !head.starts_with(b"GET /events") {
+                // A check.
+                continue;
+            }
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+                Transfer-Encoding: chunked\r\n\r\n";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            while let Some(number) = said.recv().await {
+                let event = format!("data: {number}\n\n");
+                let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+                stream.write_all(chunk.as_bytes()).await.unwrap();
+            }
+            stream.write_all(b"0\r\n\r\n").await.unwrap();
+        }
+    });
+    (address, say)
+}
+
+/// However small it is, it waits for nothing that comes after it.
+#[tokio::test]
+async fn an_event_is_there_before_the_next_one_is_sent() {
+    let (backend, say) = says_when_told().await;
+    let gateway = Setup::default()
+        .region("north", &[backend], 2, &[(GYM, 900)], "")
+        .start()
+        .await;
+    let mut listener = TcpStream::connect(gateway.edge).await.unwrap();
+    let request = format!("GET /events HTTP/1.1\r\nHost: {GYM}\r\n\r\n");
+    listener.write_all(request.as_bytes()).await.unwrap();
+    let mut heard = Vec::new();
+    for number in 0..20 {
+        say.send(number).await.unwrap();
+        let event = format!("data: {number}\n\n").into_bytes();
+        while !heard.windows(event.len()).any(|part| part == event) {
+            let read = timeout(PATIENCE, listener.read_buf(&mut heard)).await;
+            assert!(read.expect("it is kept back").unwrap() > 0);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,14 +1,22 @@
 //! The balancer, driven by a clock of its own.
 
+use einlass_config::Policy;
 use proptest::prelude::*;
 
 use super::*;
+use crate::backends::affinity::Home;
 
 #[path = "rank_tests.rs"]
 mod rank;
 
 #[path = "drain_tests.rs"]
 mod drain;
+
+#[path = "trial_tests.rs"]
+mod trial;
+
+#[path = "asked_tests.rs"]
+mod asked;
 
 const LOGIN: Duration = Duration::from_millis(250);
 
@@ -41,6 +49,15 @@ fn login(tried: &[SocketAddr]) -> Wish<'_> {
         rank: Rank::Login,
         home: Home::Anywhere,
         tried,
+    }
+}
+
+fn page() -> Wish<'static> {
+    Wish {
+        kind: Kind::Read,
+        rank: Rank::Page,
+        home: Home::Anywhere,
+        tried: &[],
     }
 }
 
@@ -203,188 +220,6 @@ fn at_most_three_of_ten_are_ejected() {
 }
 
 #[test]
-fn a_backend_that_says_nothing_is_ejected_within_three_seconds() {
-    let mut balancer = pool(2);
-    for n in 0..40 {
-        one_login(&mut balancer, at(f64::from(n) * 0.01), LOGIN);
-    }
-    let mut now = at(1.0);
-    while state(&balancer, address(0)) != State::Ejected {
-        let (id, address) = send(&mut balancer, now);
-        if address == super::tests::address(1) {
-            good(&mut balancer, now + LOGIN, id, Some((Kind::Login, LOGIN)));
-            balancer.free(now + LOGIN, id);
-        }
-        now += Duration::from_millis(50);
-        balancer.tick(now);
-        assert!(now < at(4.0), "it was silent for three seconds");
-    }
-}
-
-/// Two pages that nobody answers, at the same backend.
-fn two_pages_at_one(balancer: &mut Balancer) -> SocketAddr {
-    let mut owed: Vec<SocketAddr> = Vec::new();
-    loop {
-        let Choice::At(id, to) = balancer.choose(at(0.0), page()) else {
-            panic!("none is full");
-        };
-        let here = owed.first().is_none_or(|first| *first == to);
-        if !here {
-            good(balancer, at(0.0), id, Some((Kind::Read, at(0.02))));
-            balancer.free(at(0.0), id);
-        } else if owed.len() == 1 {
-            return to;
-        } else {
-            owed.push(to);
-        }
-    }
-}
-
-fn page() -> Wish<'static> {
-    Wish {
-        kind: Kind::Read,
-        rank: Rank::Page,
-        home: Home::Anywhere,
-        tried: &[],
-    }
-}
-
-#[test]
-fn pages_without_an_answer_eject_only_a_backend_that_does_not_answer_when_asked() {
-    for (answers, expected) in [(true, State::Up), (false, State::Ejected)] {
-        let mut balancer = pool(2);
-        let polled = two_pages_at_one(&mut balancer);
-        let other = balancer.members.iter().find(|m| m.address != polled);
-        let other = other.unwrap().id;
-        for step in 0..60_u32 {
-            let now = Duration::from_millis(50) * step;
-            good(&mut balancer, now, other, Some((Kind::Login, LOGIN)));
-            for (id, at, _) in balancer.knocks(now) {
-                assert_eq!(at, polled);
-                balancer.knocked(now, id, answers);
-            }
-            balancer.tick(now);
-        }
-        assert_eq!(state(&balancer, polled), expected, "{answers}");
-    }
-}
-
-#[test]
-fn a_pool_that_answers_nothing_refuses_pages_at_once_but_for_one_that_tries() {
-    let mut balancer = pool(2);
-    for _ in 0..8 {
-        assert!(matches!(balancer.choose(at(0.0), page()), Choice::At(..)));
-    }
-    let knocked = |balancer: &mut Balancer, now, answered| {
-        let asked = balancer.knocks(now);
-        for (id, ..) in &asked {
-            balancer.knocked(now, *id, answered);
-        }
-        asked.len()
-    };
-    assert_eq!(knocked(&mut balancer, at(0.5), false), 0, "not yet");
-    assert_eq!(knocked(&mut balancer, at(2.1), false), 2);
-    assert!(balancer.down(), "the room keeps the places");
-    assert_eq!(balancer.choose(at(2.1), page()), Choice::Nobody);
-    assert!(
-        matches!(balancer.choose(at(2.1), login(&[])), Choice::At(..)),
-        "how many logins try is for the room to say"
-    );
-    let Choice::Try(id, _) = balancer.choose(at(7.2), page()) else {
-        panic!("one may try");
-    };
-    assert_eq!(balancer.choose(at(7.3), page()), Choice::Nobody, "one");
-    // Nobody waits for it any more; that is no sign of life.
-    balancer.failed(at(8.0), id);
-    balancer.free(at(8.0), id);
-    assert_eq!(balancer.choose(at(8.1), page()), Choice::Nobody);
-    assert_eq!(knocked(&mut balancer, at(9.0), true), 2);
-    assert!(!balancer.down());
-    assert!(matches!(balancer.choose(at(9.1), page()), Choice::At(..)));
-}
-
-#[test]
-fn one_login_decides_whether_an_ejected_backend_comes_back() {
-    let mut balancer = pool(2);
-    fail_at(&mut balancer, address(0), Duration::ZERO, 5);
-    let now = at(10.0);
-    balancer.tick(now);
-    assert_eq!(state(&balancer, address(0)), State::Trial);
-    // Pages do not decide.
-    let page = Wish {
-        kind: Kind::Read,
-        rank: Rank::Page,
-        home: Home::Anywhere,
-        tried: &[],
-    };
-    for _ in 0..10 {
-        assert!(matches!(balancer.choose(now, page), Choice::At(_, a) if a == address(1)));
-    }
-    let (id, tried) = send(&mut balancer, now);
-    assert_eq!(tried, address(0));
-    for _ in 0..10 {
-        assert_eq!(send(&mut balancer, now).1, address(1), "one at a time");
-    }
-    balancer.failed(now, id);
-    balancer.free(now, id);
-    assert_eq!(state(&balancer, address(0)), State::Ejected);
-    // The second time it is out for twice as long.
-    balancer.tick(at(19.0));
-    assert_eq!(state(&balancer, address(0)), State::Ejected);
-    balancer.tick(at(21.0));
-    let (id, _) = send(&mut balancer, at(21.0));
-    good(&mut balancer, at(21.3), id, Some((Kind::Login, LOGIN)));
-    balancer.free(at(21.3), id);
-    assert_eq!(state(&balancer, address(0)), State::Up);
-    let limit = |seconds| gauge(&balancer, address(0), at(seconds)).limit;
-    let limits = [21.3, 29.0, 36.4, 40.1, 60.0].map(limit);
-    assert_eq!(limits, [1, 4, 8, 32, 1_024]);
-}
-
-#[test]
-fn a_late_answer_to_an_earlier_request_decides_no_trial() {
-    let mut balancer = pool(2);
-    fail_at(&mut balancer, address(0), Duration::ZERO, 5);
-    balancer.tick(at(10.0));
-    let (id, tried) = send(&mut balancer, at(10.0));
-    assert_eq!(tried, address(0));
-    balancer.answered(at(10.5), id, Some(at(0.0)), None);
-    assert_eq!(state(&balancer, address(0)), State::Trial);
-    balancer.answered(at(10.6), id, Some(at(10.0)), None);
-    assert_eq!(state(&balancer, address(0)), State::Up);
-}
-
-#[test]
-fn a_trial_whose_answer_breaks_off_is_lost() {
-    let trial = || {
-        let mut balancer = pool(2);
-        fail_at(&mut balancer, address(0), Duration::ZERO, 5);
-        balancer.tick(at(10.0));
-        let (id, tried) = send(&mut balancer, at(10.0));
-        assert_eq!(tried, address(0));
-        balancer.answered(at(10.1), id, None, Some((Kind::Login, LOGIN)));
-        assert_eq!(state(&balancer, address(0)), State::Trial);
-        (balancer, id)
-    };
-    let (mut balancer, id) = trial();
-    balancer.failed(at(10.2), id);
-    assert_eq!(state(&balancer, address(0)), State::Ejected);
-    let (mut balancer, id) = trial();
-    balancer.proven(at(10.2), id, at(10.0));
-    assert_eq!(state(&balancer, address(0)), State::Up);
-}
-
-#[test]
-fn a_trial_without_an_answer_is_lost() {
-    let mut balancer = pool(2);
-    fail_at(&mut balancer, address(0), Duration::ZERO, 5);
-    balancer.tick(at(10.0));
-    assert_eq!(send(&mut balancer, at(10.0)).1, address(0));
-    balancer.tick(at(12.5));
-    assert_eq!(state(&balancer, address(0)), State::Ejected);
-}
-
-#[test]
 fn an_unreached_backend_is_out_until_a_check_reaches_it() {
     let rules = Health::default();
     let mut balancer = pool(2);
@@ -507,6 +342,7 @@ enum Move {
     Unreached,
     Leave,
     Check(usize, bool),
+    Compared(usize, bool),
     Tick(u64),
 }
 
@@ -518,6 +354,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => Just(Move::Unreached),
         1 => Just(Move::Leave),
         1 => (0..8_usize, any::<bool>()).prop_map(|(n, passed)| Move::Check(n, passed)),
+        2 => (0..8_usize, any::<bool>()).prop_map(|(n, slow)| Move::Compared(n, slow)),
         2 => (1..4_000_u64).prop_map(Move::Tick),
     ];
     proptest::collection::vec(one, 0..400)
@@ -558,6 +395,10 @@ proptest! {
                         Finding::Failed
                     };
                     balancer.checked(now, id, finding, &Health::default());
+                }
+                Move::Compared(n, slow) => {
+                    let id = Id::try_from(n % backends).unwrap();
+                    balancer.compared(now, id, Some(slow));
                 }
                 _ if sent.is_empty() => {}
                 other => {

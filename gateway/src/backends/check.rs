@@ -18,7 +18,9 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::Backends;
+use super::balancer::Comparison;
 use super::checks::Finding;
+use super::slow::{LONGEST, slow_from};
 use crate::open_files::is_our_want;
 use crate::site::Pool;
 
@@ -66,6 +68,7 @@ impl Checker {
     /// Returns at once.
     pub(crate) fn begin(&self, pool: &Arc<Pool>) {
         self.knock(pool);
+        self.compare(pool);
         for (id, address) in pool.backends.due() {
             let (pool, transport) = (Arc::clone(pool), Arc::clone(&self.transport));
             let (http, at_once) = (Arc::clone(&self.http), self.turns.of(&pool.region));
@@ -77,11 +80,13 @@ impl Checker {
                     match &backends.health.check {
                         Check::Tcp => accepts(&transport, backends, address).await,
                         Check::Http { status, .. } => {
-                            let answer = Answer::get(&http, backends, address).await;
+                            let answer =
+                                Answer::get(&http, backends, address, backends.page()).await;
                             finding(answer, |answer| answer.status == *status)
                         }
                         Check::Login { .. } => {
-                            let mut answer = Answer::get(&http, backends, address).await;
+                            let mut answer =
+                                Answer::get(&http, backends, address, backends.page()).await;
                             let fits = match &mut answer {
                                 Ok(answer) => answer.status == 200 && answer.asks_password().await,
                                 Err(_) => false,
@@ -104,7 +109,7 @@ impl Checker {
             tokio::spawn(async move {
                 let backends = &pool.backends;
                 let begun = Instant::now();
-                let mut answer = pin!(Answer::get(&http, backends, address));
+                let mut answer = pin!(Answer::get(&http, backends, address, backends.page()));
                 let answered = timeout(within, &mut answer).await;
                 let late = answered.is_err();
                 backends.knocked(id, answered.is_ok_and(|answer| answer.is_ok()));
@@ -116,6 +121,47 @@ impl Checker {
             });
         }
     }
+
+    /// Asks backends that seem slow, and another one of their pool each, for the same page.
+    fn compare(&self, pool: &Arc<Pool>) {
+        for pair in pool.backends.comparisons() {
+            let (pool, http) = (Arc::clone(pool), Arc::clone(&self.http));
+            tokio::spawn(async move {
+                let slow = is_slow(&http, &pool, pair).await;
+                pool.backends.compared(pair.id, slow);
+            });
+        }
+    }
+}
+
+/// Whether a backend is slow, asked for the login page at the same moment as another one; `None` if one of
+/// both gives no answer.
+async fn is_slow(http: &Arc<Connector>, pool: &Arc<Pool>, pair: Comparison) -> Option<bool> {
+    let begun = Instant::now();
+    let ask = |address| {
+        let (http, pool) = (Arc::clone(http), Arc::clone(pool));
+        async move {
+            let backends = &pool.backends;
+            let answer = Answer::get(&http, backends, address, backends.login_page()).await;
+            answer.is_ok().then(|| begun.elapsed())
+        }
+    };
+    // In a task of its own, so that its answer is noted when it comes.
+    let here = tokio::spawn(ask(pair.suspect));
+    let stop = here.abort_handle();
+    let slow = async {
+        let Ok(there) = timeout(LONGEST, ask(pair.other)).await else {
+            return Some(false);
+        };
+        let from = slow_from(there?);
+        match timeout(from.saturating_sub(begun.elapsed()), here).await {
+            Ok(here) => Some(here.ok()?? >= from),
+            Err(_) => Some(true),
+        }
+    };
+    let slow = slow.await;
+    stop.abort();
+    slow
 }
 
 /// A connection stands, with TLS if the pool has it. Nothing is sent.
@@ -149,7 +195,7 @@ fn unreached(error: &Error) -> Finding {
     }
 }
 
-/// What came of asking for the page of a check: the head of the answer.
+/// What came of asking for a page: the head of the answer.
 struct Answer {
     status: u16,
     session: HttpSession,
@@ -160,15 +206,21 @@ impl Answer {
         http: &Connector,
         backends: &Backends,
         address: SocketAddr,
+        page: (&str, &str),
     ) -> Result<Self, Finding> {
         let peer = backends.peer_alone(address);
         let connected = http.get_http_session(&peer).await;
         let (session, _) = connected.map_err(|error| unreached(&error))?;
-        Self::of(session, backends).await.ok_or(Finding::Failed)
+        Self::of(session, backends, page)
+            .await
+            .ok_or(Finding::Failed)
     }
 
-    async fn of(mut session: HttpSession, backends: &Backends) -> Option<Self> {
-        let (host, path) = backends.page();
+    async fn of(
+        mut session: HttpSession,
+        backends: &Backends,
+        (host, path): (&str, &str),
+    ) -> Option<Self> {
         let mut header = RequestHeader::build("GET", path.as_bytes(), Some(3)).ok()?;
         header.insert_header(HOST, host).ok()?;
         header.insert_header(USER_AGENT, "einlass-check").ok()?;

@@ -6,14 +6,13 @@ use std::time::Duration;
 use einlass_config::{Balancing, Health as CheckRules};
 
 use super::checks::{Checks, Finding};
-use super::ewma::PeakEwma;
+use super::latency::Latency;
 use super::quiet::Quiet;
 use super::ramp::Ramp;
 use super::signals::Signals;
+use super::slow::Slow;
 use super::{Kind, State};
 
-/// How fast an old peak of the latency fades.
-const FADE: Duration = Duration::from_secs(10);
 /// A backend that was away for less than this takes its work up again at once.
 const BLINK: Duration = Duration::from_secs(2);
 /// An ejection lasts at most so many times as long as the first.
@@ -56,8 +55,9 @@ pub(super) struct Member {
     /// What round robin owes it.
     pub(super) credit: f64,
     pub(super) checks: Checks,
-    logins: PeakEwma,
-    reads: PeakEwma,
+    pub(super) slow: Slow,
+    logins: Latency,
+    reads: Latency,
     signals: Signals,
     ramp: Ramp,
     standing: Standing,
@@ -85,6 +85,15 @@ enum Standing {
     },
 }
 
+/// Why it is ejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Out {
+    /// It fails, or gives no answers.
+    Fails,
+    /// It takes far too long for them.
+    Slow,
+}
+
 impl Member {
     pub(super) fn new(id: Id, address: SocketAddr, weight: u32, drain: bool) -> Self {
         Self {
@@ -100,8 +109,9 @@ impl Member {
             ejections: 0,
             credit: 0.0,
             checks: Checks::default(),
-            logins: PeakEwma::new(FADE),
-            reads: PeakEwma::new(FADE),
+            slow: Slow::default(),
+            logins: Latency::new(),
+            reads: Latency::new(),
             signals: Signals::default(),
             ramp: Ramp::new(),
             standing: Standing::In {
@@ -133,6 +143,12 @@ impl Member {
     /// It may be given requests of those who are there already.
     pub(super) fn usable(&self) -> bool {
         self.reachable() && !self.leaving && matches!(self.standing, Standing::In { .. })
+    }
+
+    /// It may be given requests of the sessions that live on it: while it is only slow they are better off
+    /// there than logged out.
+    pub(super) fn keeps_sessions(&self) -> bool {
+        self.usable() || self.slow.is_out() && self.reachable() && !self.leaving
     }
 
     /// The operator sends nobody new there.
@@ -183,15 +199,20 @@ impl Member {
 
     /// What one more request would cost here: peak-EWMA times those in flight and this one, by
     /// weight. `unmeasured` stands for the latency of a backend that has none yet.
-    pub(super) fn cost(&self, now: Duration, kind: Kind, unmeasured: f64) -> f64 {
-        let latency = self.latency(kind).value(now).unwrap_or(unmeasured);
+    pub(super) fn cost(&self, now: Duration, kind: Kind, unmeasured: impl FnOnce() -> f64) -> f64 {
+        let latency = self.latency(kind).peak(now).unwrap_or_else(unmeasured);
         // Idle backends whose peaks have faded are told apart by what they have to do.
         latency.max(1e-4) * f64::from(self.in_flight + 1) / self.weight
     }
 
     /// Seconds; `None` before the first answer of that kind.
     pub(super) fn latency_now(&self, now: Duration, kind: Kind) -> Option<f64> {
-        self.latency(kind).value(now)
+        self.latency(kind).peak(now)
+    }
+
+    /// What answers of this kind usually take; `None` before there are enough.
+    pub(super) fn usual(&self, kind: Kind) -> Option<Duration> {
+        self.latency(kind).usual()
     }
 
     pub(super) fn state(&self) -> State {
@@ -212,7 +233,10 @@ impl Member {
         self.last = now;
         self.ramp.observe(now, self.in_flight);
         self.quiet.sent(now, kind, goods);
-        if let Standing::Trial { login, .. } = &mut self.standing {
+        let tries = self.wants_trial(now, kind) || !self.slow.is_out();
+        if let Standing::Trial { login, .. } = &mut self.standing
+            && tries
+        {
             login.get_or_insert(now);
         }
     }
@@ -240,8 +264,8 @@ impl Member {
     pub(super) fn answered(&mut self, now: Duration, latency: Option<(Kind, Duration)>) {
         self.quiet.answered();
         match latency {
-            Some((Kind::Login, took)) => self.logins.observe(now, took.as_secs_f64()),
-            Some((Kind::Read, took)) => self.reads.observe(now, took.as_secs_f64()),
+            Some((Kind::Login, took)) => self.logins.observe(now, took),
+            Some((Kind::Read, took)) => self.reads.observe(now, took),
             Some((Kind::Write, _)) | None => {}
         }
     }
@@ -255,6 +279,9 @@ impl Member {
             && sent >= at
         {
             self.standing = Standing::In { since: now };
+            self.slow.back();
+            // It is judged by what it does from now on.
+            (self.logins, self.reads) = (Latency::new(), Latency::new());
             self.settle(now);
         }
     }
@@ -301,7 +328,7 @@ impl Member {
         usual: f64,
     ) -> Option<Duration> {
         let (times, least, most) = KNOCK;
-        let page = self.reads.value(now).unwrap_or(0.0);
+        let page = self.reads.peak(now).unwrap_or(0.0);
         let within = Duration::from_secs_f64((times * page).clamp(least, most));
         let patience = self.patience(now, rules, usual);
         let due = !self.leaving && self.reachable() && self.quiet.knock(now, patience);
@@ -322,20 +349,20 @@ impl Member {
     pub(super) fn late(&mut self, now: Duration, took: Option<Duration>) {
         self.quiet.late(took.is_some());
         if let Some(took) = took {
-            self.reads.observe(now, took.as_secs_f64());
+            self.reads.observe(now, took);
         }
     }
 
     /// How long a page waits here for an answer when nothing else is answered either: longer where pages
     /// have taken long.
     pub(super) fn page_patience(&self, now: Duration) -> Duration {
-        let usual = PATIENCE * self.reads.value(now).unwrap_or(0.0);
+        let usual = PATIENCE * self.reads.peak(now).unwrap_or(0.0);
         LONG.max(Duration::from_secs_f64(usual))
     }
 
     /// How long it may owe a login. `usual`: the latency of the pool's, in seconds.
     fn patience(&self, now: Duration, rules: &Balancing, usual: f64) -> Duration {
-        let own = self.logins.value(now).unwrap_or(0.0).max(usual);
+        let own = self.logins.peak(now).unwrap_or(0.0).max(usual);
         rules.silence.max(Duration::from_secs_f64(PATIENCE * own))
     }
 
@@ -351,7 +378,7 @@ impl Member {
         self.signals.in_a_row() > 0 || now.saturating_sub(at).as_secs_f64() > patience
     }
 
-    pub(super) fn eject(&mut self, now: Duration, rules: &Balancing) {
+    pub(super) fn eject(&mut self, now: Duration, rules: &Balancing, out: Out) {
         if let Standing::In { since } = self.standing
             && now.saturating_sub(since) > FORGIVEN
         {
@@ -365,19 +392,46 @@ impl Member {
         };
         self.signals.clear();
         self.quiet.left_out();
+        self.slow.left_out(out == Out::Slow);
         self.settle(now);
     }
 
-    /// Its time out is over if nothing else speaks against it.
-    pub(super) fn tick(&mut self, now: Duration) {
-        if let Standing::Ejected { until } = self.standing
-            && now >= until
-        {
-            self.standing = Standing::Trial {
-                since: now,
-                login: None,
-            };
-            self.signals.clear();
+    /// Its time out is over if nothing else speaks against it: of one that was slow, that it still is, which is
+    /// known when it is compared.
+    pub(super) fn tick(&mut self, now: Duration, compares: bool) {
+        if self.has_served(now) && !(self.slow.is_out() && compares) {
+            self.try_it(now);
+        }
+    }
+
+    /// It is ejected, and for long enough.
+    fn has_served(&self, now: Duration) -> bool {
+        matches!(self.standing, Standing::Ejected { until } if now >= until)
+    }
+
+    fn try_it(&mut self, now: Duration) {
+        self.standing = Standing::Trial {
+            since: now,
+            login: None,
+        };
+        self.signals.clear();
+    }
+
+    /// Whether to ask it now for what another one is asked for.
+    pub(super) fn comparison_is_due(&self, now: Duration) -> bool {
+        let returns = self.slow.is_out() && self.has_served(now);
+        let fits = self.usable() || returns && self.keeps_sessions();
+        fits && self.slow.is_due(now, returns)
+    }
+
+    /// It was slow, compared with another one, or not; or there was no answer.
+    pub(super) fn compared(&mut self, now: Duration, rules: &Balancing, slow: Option<bool>) {
+        self.slow.compared(now, slow);
+        if self.slow.is_out() && self.has_served(now) {
+            match slow {
+                Some(true) => self.eject(now, rules, Out::Slow),
+                Some(false) | None => self.try_it(now),
+            }
         }
     }
 
@@ -404,7 +458,7 @@ impl Member {
         self.settle(now);
     }
 
-    fn latency(&self, kind: Kind) -> &PeakEwma {
+    fn latency(&self, kind: Kind) -> &Latency {
         match kind {
             Kind::Login => &self.logins,
             Kind::Read | Kind::Write => &self.reads,

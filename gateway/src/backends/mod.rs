@@ -11,6 +11,7 @@ mod busy;
 mod check;
 mod checks;
 mod ewma;
+mod latency;
 mod member;
 mod names;
 mod peer;
@@ -19,6 +20,7 @@ mod priority;
 mod quiet;
 mod ramp;
 mod signals;
+mod slow;
 mod sockets;
 mod tls;
 
@@ -37,7 +39,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::random;
 use awaited::Awaited;
-use balancer::Balancer;
+use balancer::{Balancer, Comparison};
 use checks::Finding;
 use member::Id;
 use peer::Peers;
@@ -316,12 +318,18 @@ impl Backends {
     fn page(&self) -> (&str, &str) {
         match &self.health.check {
             Check::Http { path, host, .. } => (host.as_deref().unwrap_or(&self.host), path),
-            Check::Login { path, host } => (
-                host.as_deref().unwrap_or(&self.host),
-                path.as_deref().unwrap_or(&self.login_page),
-            ),
+            Check::Login { .. } => self.login_page(),
             Check::Tcp => (&self.host, "/"),
         }
+    }
+
+    /// The page with the login form, its host and its path: of all pages the one that is most like the others.
+    fn login_page(&self) -> (&str, &str) {
+        let (host, path) = match &self.health.check {
+            Check::Login { path, host } => (host.as_deref(), path.as_deref()),
+            Check::Http { .. } | Check::Tcp => (None, None),
+        };
+        (host.unwrap_or(&self.host), path.unwrap_or(&self.login_page))
     }
 
     /// The backends whose check is due.
@@ -363,6 +371,19 @@ impl Backends {
     fn late(&self, id: Id, took: Option<Duration>) {
         let now = self.shared.clock.now();
         self.shared.lock().late(now, id, took);
+        self.shared.tell();
+    }
+
+    /// The backends that are to be compared with another one.
+    fn comparisons(&self) -> Vec<Comparison> {
+        let now = self.shared.clock.now();
+        self.shared.lock().comparisons(now)
+    }
+
+    /// Whether one was slow, compared with the other; `None` if one of both gave no answer.
+    fn compared(&self, id: Id, slow: Option<bool>) {
+        let now = self.shared.clock.now();
+        self.shared.lock().compared(now, id, slow);
         self.shared.tell();
     }
 

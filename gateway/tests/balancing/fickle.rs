@@ -10,11 +10,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+/// A page that takes long wherever it is made.
+pub const DEAR: &str = "/report";
+const DEARLY: Duration = Duration::from_secs(1);
+const MOMENT: Duration = Duration::from_millis(20);
+
 /// What it does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
     /// Answers after so long, and with what it is called.
     Fine(Duration),
+    /// The same for logins; everything else takes a moment.
+    Logins(Duration),
     /// Says just this and closes.
     Says(&'static [u8]),
     /// Accepts and never answers.
@@ -37,7 +44,25 @@ pub struct Fickle {
 pub struct Counts {
     requests: AtomicUsize,
     posts: AtomicUsize,
+    dear: AtomicUsize,
+    at_work: AtomicUsize,
     connections: AtomicUsize,
+}
+
+/// Counts as long as somebody is at work.
+struct AtWork<'a>(&'a Counts);
+
+impl<'a> AtWork<'a> {
+    fn begin(counts: &'a Counts) -> Self {
+        counts.at_work.fetch_add(1, Ordering::SeqCst);
+        Self(counts)
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.at_work.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Fickle {
@@ -121,6 +146,16 @@ impl Fickle {
 
     pub fn posts(&self) -> usize {
         self.counts.posts.load(Ordering::SeqCst)
+    }
+
+    /// Dear pages it has made.
+    pub fn dear(&self) -> usize {
+        self.counts.dear.load(Ordering::SeqCst)
+    }
+
+    /// Requests that it is at work on.
+    pub fn at_work(&self) -> usize {
+        self.counts.at_work.load(Ordering::SeqCst)
     }
 
     pub fn connections(&self) -> usize {
@@ -216,12 +251,21 @@ async fn one(
         let post = usize::from(head.starts_with("POST"));
         counts.posts.fetch_add(post, Ordering::SeqCst);
     }
+    let dear = head.starts_with(&format!("GET {DEAR} "));
     let now = *mood.borrow();
     let _ = match now {
-        Mood::Fine(after) => {
+        Mood::Fine(_) | Mood::Logins(_) => {
+            let after = match now {
+                _ if dear => DEARLY,
+                Mood::Logins(_) if !head.starts_with("POST") => MOMENT,
+                Mood::Fine(after) | Mood::Logins(after) => after,
+                _ => MOMENT,
+            };
+            let at_work = AtWork::begin(counts);
             let worker = workers.acquire().await;
             tokio::time::sleep(after).await;
-            drop(worker);
+            drop((worker, at_work));
+            counts.dear.fetch_add(usize::from(dear), Ordering::SeqCst);
             let mut answer = page(200, name);
             if keeps {
                 answer = answer.replace("Connection: close\r\n", "");

@@ -6,7 +6,8 @@ use hyper::StatusCode;
 
 use super::common::{Browser, eventually, post, send};
 use super::fickle::{Fickle, Mood};
-use super::{Asked, QUICK, Stream, gateway};
+use super::stream::{Asked, Stream};
+use super::{QUICK, gateway};
 
 /// Everybody else is looked at from before it breaks until it works again.
 async fn breaks(dies: impl AsyncFn(&Fickle), lives: impl AsyncFn(&Fickle)) {

@@ -11,7 +11,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::common::{eventually, free_address};
 use super::fickle::{self, Fickle, Mood};
-use super::{MOST, NIMBLE, Stream, gateway, number, starts_slowly, state};
+use super::return_slowly::{MOST, starts_slowly};
+use super::stream::Stream;
+use super::{NIMBLE, gateway, number, state};
 
 /// Tells this very program to be a backend, and where.
 const BE_A_BACKEND: &str = "EINLASS_TEST_BACKEND";
@@ -157,8 +159,7 @@ async fn a_backend_that_is_killed_and_started_every_three_seconds_costs_what_it_
     }
     let back = async || state(&gateway, address).await == "up";
     assert!(eventually(back).await);
-    let curve = starts_slowly(&gateway, address).await;
-    println!("back (ms, in flight, bound): {curve:?}");
+    starts_slowly(&gateway, address, None).await;
     let logins = stream.end().await;
     let failed = logins
         .iter()
@@ -200,8 +201,7 @@ async fn a_backend_process_that_is_stopped_is_left_out_and_comes_back_slowly() {
     frozen.signal("CONT");
     let back = async || state(&gateway, address).await == "up";
     assert!(eventually(back).await);
-    let curve = starts_slowly(&gateway, address).await;
-    println!("back (ms, in flight, bound): {curve:?}");
+    starts_slowly(&gateway, address, None).await;
     // Whoever had to wait for it has waited, and got the answer.
     let logins = stream.end().await;
     assert!(

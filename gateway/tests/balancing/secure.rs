@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -70,6 +71,8 @@ pub struct Seen {
     pub host: String,
     /// As an HTTP/2 request names it.
     pub scheme: String,
+    /// The name that was asked for over TLS.
+    pub sni: Option<String>,
     /// It asks for another protocol.
     pub upgrade: bool,
     pub body: Bytes,
@@ -124,8 +127,29 @@ fn acceptor(papers: &Papers, clients: Option<&Authority>) -> TlsAcceptor {
 }
 
 async fn serve(stream: TcpStream, acceptor: Option<TlsAcceptor>, seen: Arc<Mutex<Vec<Seen>>>) {
+    // A check, or a client that does not trust us, ends here.
+    let _ = match acceptor {
+        None => answer(stream, None, seen).await,
+        Some(acceptor) => match acceptor.accept(stream).await {
+            Ok(stream) => {
+                let sni = stream.get_ref().1.server_name().map(str::to_owned);
+                answer(stream, sni, seen).await
+            }
+            Err(_) => return,
+        },
+    };
+}
+
+async fn answer<S>(
+    stream: S,
+    sni: Option<String>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let answer = service_fn(move |request: Request<Incoming>| {
-        let seen = Arc::clone(&seen);
+        let (seen, sni) = (Arc::clone(&seen), sni.clone());
         async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await?.to_bytes();
@@ -137,6 +161,7 @@ async fn serve(stream: TcpStream, acceptor: Option<TlsAcceptor>, seen: Arc<Mutex
             seen.lock().unwrap().push(Seen {
                 method: head.method.to_string(),
                 version: head.version,
+                sni,
                 host: host.to_owned(),
                 upgrade: head.headers.contains_key("upgrade"),
                 scheme: head.uri.scheme_str().unwrap_or_default().to_owned(),
@@ -152,12 +177,5 @@ async fn serve(stream: TcpStream, acceptor: Option<TlsAcceptor>, seen: Arc<Mutex
         }
     });
     let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-    // A check, or a client that does not trust us, ends here.
-    let _ = match acceptor {
-        None => server.serve_connection(TokioIo::new(stream), answer).await,
-        Some(acceptor) => match acceptor.accept(stream).await {
-            Ok(stream) => server.serve_connection(TokioIo::new(stream), answer).await,
-            Err(_) => return,
-        },
-    };
+    server.serve_connection(TokioIo::new(stream), answer).await
 }

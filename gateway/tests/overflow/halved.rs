@@ -35,6 +35,9 @@ const NOTICED: f64 = 1.05;
 /// pauses for one makes up for it in the next, in any three.
 const EVERY_SECOND: f64 = 0.5;
 const ANY_THREE: f64 = 0.85;
+/// The end of the shortage, in seconds, and the part of what is possible that is done then at least.
+const AT_THE_END: usize = 5;
+const AT_LEAST: f64 = 0.9;
 
 /// The numbers of both regions at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -350,6 +353,29 @@ impl Seen {
         assert!(three >= usual * ANY_THREE, "{:?}", sums[2]);
     }
 
+    /// At the end of the shortage both together keep up with those who come, as far as what they can allows and
+    /// what guests leave free in the south.
+    fn judge_shortage(&self) {
+        let (halved, back) = self.times()[1];
+        let did = [0, 1].map(|of| {
+            let seconds = per_second(&self.platforms[of], halved.there[of], back.there[of]);
+            let last = &seconds[seconds.len().saturating_sub(AT_THE_END)..];
+            f64::from(last.iter().sum::<u32>()) / last.len() as f64
+        });
+        let then = |look: &&Look| look.at < back.at && back.at - look.at < BEGUN_BEFORE;
+        let caps = self.looks.iter().filter(then).map(|look| look.south.cap);
+        let cap = caps.fold(f64::INFINITY, f64::min);
+        let in_use = (cap - (cap * FREE).ceil()).min(WORKERS as f64);
+        let can = (WORKERS as f64 / 2.0 + in_use) / LOGIN.as_secs_f64();
+        let come = f64::from(COME) + 1.0 / OWN.as_secs_f64();
+        println!("at the end of the shortage {did:?} logins per second of {can:.1}, {come} come");
+        let did: f64 = did.iter().sum();
+        assert!(
+            did >= can.min(come) * AT_LEAST,
+            "{did} logins per second of {can} and {come}"
+        );
+    }
+
     /// The curve of both regions, every half second.
     fn show(&self) {
         for look in self.looks.iter().step_by(5) {
@@ -428,5 +454,6 @@ async fn a_region_that_found_out_what_it_can_do_lends_that_and_its_own_pupils_do
     seen.judge_north();
     seen.judge_what_was_lent();
     seen.judge_waits();
+    seen.judge_shortage();
     seen.judge_seconds();
 }
