@@ -19,6 +19,12 @@ fn a_backend_that_says_nothing_is_ejected_within_three_seconds() {
         balancer.tick(now);
         assert!(now < at(4.0), "it was silent for three seconds");
     }
+    assert_eq!(why(&mut balancer), Some(Out::Silent));
+}
+
+/// Why the last one that was left out was.
+fn why(balancer: &mut Balancer) -> Option<Out> {
+    balancer.events().last().and_then(|event| event.why)
 }
 
 /// Two pages that nobody answers, at the same backend.
@@ -146,6 +152,7 @@ fn a_backend_that_takes_thirty_times_as_long_for_the_same_page_is_ejected() {
     assert_eq!(state(&balancer, address(0)), State::Up);
     assert_eq!(compare(&mut balancer, at(1.6), Some(true)), 2);
     assert_eq!(state(&balancer, address(0)), State::Ejected);
+    assert_eq!(why(&mut balancer), Some(Out::Slow));
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub(super) struct Event {
     pub(super) address: SocketAddr,
     pub(super) before: State,
     pub(super) after: State,
+    /// Why, if it is ejected.
+    pub(super) why: Option<Out>,
 }
 
 /// The numbers of a backend, for the desk.
@@ -321,16 +323,21 @@ impl Balancer {
         let Some(member) = self.members.iter().find(|m| m.id == id) else {
             return;
         };
-        let lost = member.trial_lost(now, &self.rules, usual);
-        let fails = member.keeps_sessions()
-            && (member.is_outlier(now, &self.rules)
-                || member.is_silent(now, &self.rules, usual, self.goods));
         let may = member.is_ejected() || self.may_eject(id);
-        let out = if lost || fails && may {
-            Some(Out::Fails)
+        let out = if member.trial_lost(now, &self.rules, usual) {
+            Some(Out::Trial)
+        } else if may && member.keeps_sessions() {
+            let silent = || member.is_silent(now, &self.rules, usual, self.goods);
+            let slow = || member.usable() && member.slow.is_certain();
+            if member.is_outlier(now, &self.rules) {
+                Some(Out::Fails)
+            } else if silent() {
+                Some(Out::Silent)
+            } else {
+                slow().then_some(Out::Slow)
+            }
         } else {
-            let slow = member.usable() && member.slow.is_certain() && may;
-            slow.then_some(Out::Slow)
+            None
         };
         if let Some(out) = out {
             self.change(id, |member, rules| member.eject(now, rules, out));
@@ -360,6 +367,7 @@ impl Balancer {
                     address: member.address,
                     before,
                     after,
+                    why: member.why.filter(|_| after == State::Ejected),
                 });
             }
         }

@@ -52,6 +52,8 @@ pub(super) struct Member {
     /// When the last request went there.
     pub(super) last: Duration,
     pub(super) ejections: u32,
+    /// Why the last time.
+    pub(super) why: Option<Out>,
     /// What round robin owes it.
     pub(super) credit: f64,
     pub(super) checks: Checks,
@@ -88,10 +90,26 @@ enum Standing {
 /// Why it is ejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Out {
-    /// It fails, or gives no answers.
+    /// Too many of its answers are failures.
     Fails,
-    /// It takes far too long for them.
+    /// It owes answers and gives none.
+    Silent,
+    /// It takes many times as long as another for the same page.
     Slow,
+    /// The login that tried it was not answered well.
+    Trial,
+}
+
+impl Out {
+    /// For the log.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Fails => "its answers fail",
+            Self::Silent => "it gives no answers",
+            Self::Slow => "it is much slower than another for the same page",
+            Self::Trial => "the login that tried it was not answered",
+        }
+    }
 }
 
 impl Member {
@@ -107,6 +125,7 @@ impl Member {
             unfinished: 0,
             last: Duration::ZERO,
             ejections: 0,
+            why: None,
             credit: 0.0,
             checks: Checks::default(),
             slow: Slow::default(),
@@ -387,6 +406,7 @@ impl Member {
         let times = 2_u32.saturating_pow(self.in_a_row).min(LONGEST);
         self.in_a_row = self.in_a_row.saturating_add(1);
         self.ejections += 1;
+        self.why = Some(out);
         self.standing = Standing::Ejected {
             until: now + rules.ejection * times,
         };

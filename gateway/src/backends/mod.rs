@@ -41,7 +41,7 @@ use crate::random;
 use awaited::Awaited;
 use balancer::{Balancer, Comparison};
 use checks::Finding;
-use member::Id;
+use member::{Id, Out};
 use peer::Peers;
 use priority::Parts;
 
@@ -427,7 +427,8 @@ impl Shared {
             let (before, after) = (event.before.name(), event.after.name());
             let (pool, backend) = (&self.pool, event.address);
             if matches!(event.after, State::Ejected | State::Down) {
-                tracing::warn!(pool, %backend, before, after, "Backend left out");
+                let why = event.why.map(Out::name);
+                tracing::warn!(pool, %backend, before, after, why, "Backend left out");
             } else {
                 tracing::info!(pool, %backend, before, after, "Backend changed");
             }
