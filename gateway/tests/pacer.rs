@@ -131,3 +131,25 @@ async fn a_login_that_takes_half_a_minute_is_loss_and_not_calm() {
         usual.abort();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_observes_holds_nobody_and_says_what_it_would_allow() {
+    let backend = Backend::taking(|_| Duration::from_secs(3), FINE).await;
+    let observe = "mode = \"observe\"";
+    let gateway = Setup::default()
+        .region("north", &[backend.address], 4, &[(HOST, 900)], observe)
+        .start()
+        .await;
+    let edge = gateway.edge;
+    let mut logins = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        logins.spawn(async move { Browser::new(edge, HOST).post("/login", "a=b").await.status });
+    }
+    let all = async || gateway.metric(IN_FLIGHT).await >= 40.0;
+    assert!(eventually(all).await, "{}", gateway.metric(IN_FLIGHT).await);
+    let cap = gateway.metric(CAP).await;
+    assert!((1.0..=4.0).contains(&cap), "{cap}");
+    while let Some(status) = logins.join_next().await {
+        assert_eq!(status.unwrap(), StatusCode::OK);
+    }
+}

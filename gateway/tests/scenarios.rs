@@ -12,8 +12,9 @@ use einlass_simulator::{
 };
 
 const BENCHES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/scenarios");
-/// Those in the folders were made after the pacer had been tuned.
-const FOLDERS: [&str; 3] = ["", "fresh", "made_2026_11_26"];
+/// Those in the folders were made after the pacer had been tuned to the others. What they showed has changed it since,
+/// but for the last folder: that was played with the pacer as it is.
+const FOLDERS: [&str; 4] = ["", "fresh", "made_2026_11_26", "made_2026_11_27"];
 /// Played by itself: with a healthy region beside a weak one there is more to be said of it.
 const JANUARY: &str = "january_2021";
 
@@ -169,14 +170,27 @@ fn judge(scenario: &Scenario, pool: &Pool, outcome: &PoolOutcome) -> Vec<Missed>
         let buffer = buffer * largest_fall(&pool.backend);
         limit("buffer, 99 %", buffered <= buffer, format!("{buffered:.2}"));
     }
-    let settled = outcome.settled_after.iter().copied().fold(0.0, f64::max);
     if !broken && !page {
-        let within = 8.0 * f64::max(pool.backend.hash.as_secs_f64() / 0.25, 1.0);
-        limit(
-            "settled after",
-            settled <= within,
-            format!("{settled:.1} s"),
-        );
+        let hash = pool.backend.hash.as_secs_f64();
+        for (at, settled) in pool.backend.cores.changes().zip(&outcome.settled_after) {
+            let before = pool
+                .backend
+                .cores
+                .at(at.saturating_sub(Duration::from_millis(1)));
+            let within = if before > pool.backend.cores.at(at) {
+                10.0 * hash + 2.0 * f64::max(2.0 * hash, 1.0)
+            } else {
+                8.0 * f64::max(hash / 0.25, 1.0)
+            };
+            limit(
+                "settled after",
+                *settled <= within,
+                format!("{settled:.1} s"),
+            );
+        }
+    }
+    if let Some(jain) = outcome.jain {
+        limit("Jain's index", jain >= 0.99, format!("{jain:.4}"));
     }
     // What is in flight when everything stops hangs until it goes on.
     let errors = if broken {
@@ -318,10 +332,9 @@ fn the_eleventh_of_january_2021() {
         "{:?}",
         region("hannover").wait
     );
-    println!(
-        "{pupils} pupils at {schools} schools in {:.1?}",
-        began.elapsed()
-    );
+    // Twenty seconds on two cores that do nothing else.
+    let took = began.elapsed();
+    println!("{pupils} pupils at {schools} schools in {took:.1?}");
 
     // The same morning with that region as strong as the others, of which one will do.
     let mut healthy = scenario;

@@ -11,11 +11,13 @@ use super::DemoError;
 use super::machine::Machine;
 use crate::table::{Table, seconds};
 
-/// Scenarios, relative to where the program is run; those in folders of their own were made after the pacer was tuned.
-const FOLDERS: [&str; 3] = [
+/// Scenarios, relative to where the program is run; those in folders of their own were made after the pacer was tuned
+/// to the others, and nothing has been changed since the last of them were first played.
+const FOLDERS: [&str; 4] = [
     "benches/scenarios",
     "benches/scenarios/fresh",
     "benches/scenarios/made_2026_11_26",
+    "benches/scenarios/made_2026_11_27",
 ];
 const OURS: &str = "Einlass";
 
@@ -307,7 +309,8 @@ impl Ways {
 }
 
 const READING: &str = "\
-Einlass is the gateway's own room and pacer, which are not told the capacity. The others are models, each set as \
+Einlass is the gateway's own room and pacer, which are not told the capacity, but know from an earlier day what the \
+backends could do then, as a gateway does that has run before; where a scenario says so it is the first day. The others are models, each set as \
 somebody would who knows what the backends can do at the start of the morning: a *fixed cap* of 1.25 logins in flight \
 per core and an *AIMD cap* (one more a second, halved by a time-out of 5 s), both with the room in front; *one line for \
 all*, which is the room and its pacer without schools; a *fixed rate* of 75 % of the capacity, with pages that ask every \
@@ -320,8 +323,8 @@ behind each address.
 somebody waited, and *login, 99 %* is how long a login takes at the backend as a multiple of what it takes alone. Of a \
 scenario with several pools people are summed up, and of the rest the worst pool is shown.
 
-The fixed cap is told what Einlass has to find out, and has the same room in front; so it is the best that can be \
-expected while the capacity stays as it was, and not where it grows. Whoever closes the tab when told to wait gets in \
+The fixed cap is told what Einlass has to find out on a first day, and has the same room in front; so little more can \
+be expected while the capacity stays as it was, and not where it grows. Whoever closes the tab when told to wait gets in \
 where nobody is told to: that is why the rate per address lets more people in where there are no-shows.
 ";
 

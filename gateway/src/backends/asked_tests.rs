@@ -92,7 +92,7 @@ fn a_pool_that_answers_nothing_refuses_pages_at_once_but_for_one_that_tries() {
     };
     assert_eq!(balancer.choose(at(7.3), page()), Choice::Nobody, "one");
     // Nobody waits for it any more; that is no sign of life.
-    balancer.failed(at(8.0), id);
+    balancer.failed(at(8.0), id, Kind::Read);
     balancer.free(at(8.0), id);
     assert_eq!(balancer.choose(at(8.1), page()), Choice::Nobody);
     assert_eq!(knocked(&mut balancer, at(9.0), true), 2);
@@ -249,7 +249,7 @@ fn sessions_stay_at_a_slow_backend_until_it_fails() {
     }
     let (id, _) = lands_at(&mut balancer, at_home(0));
     for _ in 0..5 {
-        balancer.failed(at(1.0), id);
+        balancer.failed(at(1.0), id, Kind::Read);
     }
     assert_ne!(lands_at(&mut balancer, at_home(0)).1, address(0));
     assert_eq!(state(&balancer, address(0)), State::Ejected);

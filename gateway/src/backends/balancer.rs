@@ -18,6 +18,7 @@ use super::checks::Finding;
 use super::ewma::PeakEwma;
 use super::member::{Id, Member, Out};
 use super::priority::{Ahead, Parts, Rank};
+use super::quiet::Goods;
 use super::{Kind, State};
 use draw::Dice;
 
@@ -43,8 +44,7 @@ pub(super) struct Balancer {
     members: Vec<Member>,
     next_id: Id,
     dice: Dice,
-    /// Good answers of all backends so far, by their heads.
-    goods: u64,
+    goods: Goods,
     logins: PeakEwma,
     /// While no backend answers anything: when the next page may try.
     next_try: Option<Duration>,
@@ -97,7 +97,7 @@ impl Balancer {
             members: Vec::new(),
             next_id: 0,
             dice: Dice::new(seed),
-            goods: 0,
+            goods: Goods::default(),
             logins: PeakEwma::new(FADE),
             next_try: None,
             events: Vec::new(),
@@ -160,36 +160,40 @@ impl Balancer {
         &mut self,
         now: Duration,
         id: Id,
+        kind: Kind,
         sent: Option<Duration>,
-        latency: Option<(Kind, Duration)>,
+        latency: Option<Duration>,
     ) {
-        self.goods += 1;
-        if let Some((Kind::Login, took)) = latency {
-            self.logins.observe(now, took.as_secs_f64());
+        self.goods.all += 1;
+        if kind == Kind::Login {
+            self.goods.logins += 1;
+            if let Some(took) = latency {
+                self.logins.observe(now, took.as_secs_f64());
+            }
         }
         self.change(id, |member, _| {
-            member.answered(now, latency);
+            member.answered(now, kind, latency);
             if let Some(sent) = sent {
-                member.proven(now, sent);
+                member.proven(now, sent, kind);
             }
         });
-        if let Some((kind, took)) = latency {
+        if let Some(took) = latency {
             self.weigh(id, kind, took);
         }
     }
 
     /// The answer to a login that was sent at `sent` has come, and not only its head.
     pub(super) fn proven(&mut self, now: Duration, id: Id, sent: Duration) {
-        self.change(id, |member, _| member.proven(now, sent));
+        self.change(id, |member, _| member.proven(now, sent, Kind::Login));
     }
 
     /// All of it has come.
-    pub(super) fn whole(&mut self, now: Duration, id: Id) {
-        self.change(id, |member, _| member.whole(now));
+    pub(super) fn whole(&mut self, now: Duration, id: Id, kind: Kind) {
+        self.change(id, |member, _| member.whole(now, kind));
     }
 
-    pub(super) fn failed(&mut self, now: Duration, id: Id) {
-        self.change(id, |member, _| member.failed(now));
+    pub(super) fn failed(&mut self, now: Duration, id: Id, kind: Kind) {
+        self.change(id, |member, _| member.failed(now, kind));
         self.judge(now, id);
     }
 
@@ -327,15 +331,10 @@ impl Balancer {
         let out = if member.trial_lost(now, &self.rules, usual) {
             Some(Out::Trial)
         } else if may && member.keeps_sessions() {
-            let silent = || member.is_silent(now, &self.rules, usual, self.goods);
-            let slow = || member.usable() && member.slow.is_certain();
-            if member.is_outlier(now, &self.rules) {
-                Some(Out::Fails)
-            } else if silent() {
-                Some(Out::Silent)
-            } else {
-                slow().then_some(Out::Slow)
-            }
+            let slow = || (member.usable() && member.slow.is_certain()).then_some(Out::Slow);
+            member
+                .outlier(now, &self.rules, usual, self.goods)
+                .or_else(slow)
         } else {
             None
         };

@@ -18,6 +18,9 @@ mod trial;
 #[path = "asked_tests.rs"]
 mod asked;
 
+#[path = "login_tests.rs"]
+mod logins;
+
 const LOGIN: Duration = Duration::from_millis(250);
 
 fn address(n: usize) -> SocketAddr {
@@ -70,8 +73,10 @@ fn send(balancer: &mut Balancer, now: Duration) -> (Id, SocketAddr) {
 
 /// A good answer, head and body.
 fn good(balancer: &mut Balancer, now: Duration, id: Id, latency: Option<(Kind, Duration)>) {
-    balancer.answered(now, id, Some(now), latency);
-    balancer.whole(now, id);
+    let (kind, took) = latency.unzip();
+    let kind = kind.unwrap_or(Kind::Read);
+    balancer.answered(now, id, kind, Some(now), took);
+    balancer.whole(now, id, kind);
 }
 
 /// A login that is answered after `took`, before anything else happens.
@@ -92,7 +97,7 @@ fn fail_at(balancer: &mut Balancer, bad: SocketAddr, from: Duration, most: usize
         let now = from + Duration::from_millis(5) * step;
         let (id, address) = send(balancer, now);
         if address == bad {
-            balancer.failed(now, id);
+            balancer.failed(now, id, Kind::Login);
             failed += 1;
         } else {
             good(balancer, now, id, Some((Kind::Login, LOGIN)));
@@ -183,8 +188,8 @@ fn answers_that_break_off_are_failures_in_a_row() {
     for _ in 0..5 {
         assert_eq!(state(&balancer, address(0)), State::Up);
         let id = balancer.members[0].id;
-        balancer.answered(at(1.0), id, Some(at(1.0)), Some((Kind::Read, at(0.02))));
-        balancer.failed(at(1.0), id);
+        balancer.answered(at(1.0), id, Kind::Read, Some(at(1.0)), Some(at(0.02)));
+        balancer.failed(at(1.0), id, Kind::Read);
     }
     assert_eq!(state(&balancer, address(0)), State::Ejected);
 }
@@ -198,7 +203,7 @@ fn a_backend_that_fails_every_other_time_is_noticed_by_its_rate() {
         let (id, address) = send(&mut balancer, now);
         bad += u32::from(address == super::tests::address(0));
         if address == super::tests::address(0) && bad.is_multiple_of(2) {
-            balancer.failed(now, id);
+            balancer.failed(now, id, Kind::Login);
         } else {
             good(&mut balancer, now, id, Some((Kind::Login, LOGIN)));
         }
@@ -405,7 +410,7 @@ proptest! {
                     let (id, _) = sent.remove(0);
                     match other {
                         Move::Good => good(&mut balancer, now, id, Some((Kind::Login, LOGIN))),
-                        Move::Fail => balancer.failed(now, id),
+                        Move::Fail => balancer.failed(now, id, Kind::Login),
                         Move::Unreached => balancer.not_connected(now, id),
                         _ => {}
                     }

@@ -100,12 +100,12 @@ impl Busy {
             Kind::Read => true,
             Kind::Write => false,
         };
-        let latency = means.then_some((self.kind, took));
+        let latency = means.then_some(took);
         self.head = Head::Good;
         // Of a login's answer more has to come: what breaks it off would else be found out by five others.
         let decides = (self.kind != Kind::Login).then_some(self.since);
         let mut balancer = self.shared.lock();
-        balancer.answered(now, self.id, decides, latency);
+        balancer.answered(now, self.id, self.kind, decides, latency);
         drop(balancer);
         self.shared.tell();
     }
@@ -129,7 +129,7 @@ impl Busy {
         if self.head == Head::Good {
             self.head = Head::Counted;
             let now = self.shared.clock.now();
-            self.shared.lock().whole(now, self.id);
+            self.shared.lock().whole(now, self.id, self.kind);
         }
     }
 
@@ -140,7 +140,7 @@ impl Busy {
         }
         self.head = Head::Counted;
         let now = self.shared.clock.now();
-        self.shared.lock().failed(now, self.id);
+        self.shared.lock().failed(now, self.id, self.kind);
         self.shared.tell();
     }
 

@@ -7,9 +7,9 @@ use einlass_config::{Balancing, Health as CheckRules};
 
 use super::checks::{Checks, Finding};
 use super::latency::Latency;
-use super::quiet::Quiet;
+use super::quiet::{Goods, Quiet};
 use super::ramp::Ramp;
-use super::signals::Signals;
+use super::signals::{Answers, Failing};
 use super::slow::Slow;
 use super::{Kind, State};
 
@@ -60,7 +60,7 @@ pub(super) struct Member {
     pub(super) slow: Slow,
     logins: Latency,
     reads: Latency,
-    signals: Signals,
+    answers: Answers,
     ramp: Ramp,
     standing: Standing,
     /// The last connect failed, and none has succeeded since.
@@ -83,7 +83,8 @@ enum Standing {
     /// One real login decides.
     Trial {
         since: Duration,
-        login: Option<Duration>,
+        /// When it was sent; and whether it is one, or a page for want of logins.
+        login: Option<(Duration, Kind)>,
     },
 }
 
@@ -92,6 +93,8 @@ enum Standing {
 pub(super) enum Out {
     /// Too many of its answers are failures.
     Fails,
+    /// Its logins fail or get no answers, and nothing else does.
+    Logins,
     /// It owes answers and gives none.
     Silent,
     /// It takes many times as long as another for the same page.
@@ -105,6 +108,7 @@ impl Out {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Fails => "its answers fail",
+            Self::Logins => "its logins fail or get no answers, though its pages do",
             Self::Silent => "it gives no answers",
             Self::Slow => "it is much slower than another for the same page",
             Self::Trial => "the login that tried it was not answered",
@@ -131,7 +135,7 @@ impl Member {
             slow: Slow::default(),
             logins: Latency::new(),
             reads: Latency::new(),
-            signals: Signals::default(),
+            answers: Answers::default(),
             ramp: Ramp::new(),
             standing: Standing::In {
                 since: Duration::ZERO,
@@ -246,7 +250,7 @@ impl Member {
     }
 
     /// A request is on its way there.
-    pub(super) fn send(&mut self, now: Duration, kind: Kind, goods: u64) {
+    pub(super) fn send(&mut self, now: Duration, kind: Kind, goods: Goods) {
         self.in_flight += 1;
         self.unfinished += 1;
         self.last = now;
@@ -256,7 +260,7 @@ impl Member {
         if let Standing::Trial { login, .. } = &mut self.standing
             && tries
         {
-            login.get_or_insert(now);
+            login.get_or_insert((now, kind));
         }
     }
 
@@ -280,22 +284,25 @@ impl Member {
 
     /// It begins to answer well; `latency` if the time it took means something. Whether it ends so is
     /// another matter: a body that breaks off would else end every row of failures that it is part of.
-    pub(super) fn answered(&mut self, now: Duration, latency: Option<(Kind, Duration)>) {
-        self.quiet.answered();
-        match latency {
-            Some((Kind::Login, took)) => self.logins.observe(now, took),
-            Some((Kind::Read, took)) => self.reads.observe(now, took),
-            Some((Kind::Write, _)) | None => {}
+    pub(super) fn answered(&mut self, now: Duration, kind: Kind, latency: Option<Duration>) {
+        self.quiet.answered(kind);
+        match (kind, latency) {
+            (Kind::Login, Some(took)) => self.logins.observe(now, took),
+            (Kind::Read, Some(took)) => self.reads.observe(now, took),
+            (Kind::Write, _) | (_, None) => {}
         }
     }
 
     /// It has answered what was sent at `sent` so far that a trial is over. What was under way when it was
     /// ejected decides nothing, however late it is answered.
-    pub(super) fn proven(&mut self, now: Duration, sent: Duration) {
+    /// A login that tries one whose logins alone failed is not proven by its pages.
+    pub(super) fn proven(&mut self, now: Duration, sent: Duration, kind: Kind) {
         if let Standing::Trial {
-            login: Some(at), ..
+            login: Some((at, by)),
+            ..
         } = self.standing
             && sent >= at
+            && (kind == by || !self.slow.is_out())
         {
             self.standing = Standing::In { since: now };
             self.slow.back();
@@ -305,33 +312,37 @@ impl Member {
         }
     }
 
-    pub(super) fn whole(&mut self, now: Duration) {
-        self.signals.good(now);
+    pub(super) fn whole(&mut self, now: Duration, kind: Kind) {
+        self.answers.good(now, kind);
     }
 
     /// It has failed: by what it answered, or because it did not.
-    pub(super) fn failed(&mut self, now: Duration) {
-        self.quiet.forgive();
-        self.signals.failed(now);
+    pub(super) fn failed(&mut self, now: Duration, kind: Kind) {
+        self.quiet.settled(kind);
+        self.answers.failed(now, kind);
     }
 
-    /// Whether its answers say that it should be ejected.
-    pub(super) fn is_outlier(&self, now: Duration, rules: &Balancing) -> bool {
-        let rate = self.signals.success_rate(now, rules.success_samples);
-        self.signals.in_a_row() >= rules.consecutive_failures
-            || rate.is_some_and(|rate| rate < rules.success_rate)
-    }
-
-    /// Whether it owes answers and gives none, while the rest of the pool has given several.
-    pub(super) fn is_silent(
+    /// Why it should be ejected, if it should: its answers fail, or it owes some and gives none, while the rest
+    /// of the pool has given several.
+    pub(super) fn outlier(
         &self,
         now: Duration,
         rules: &Balancing,
         usual: f64,
-        goods: u64,
-    ) -> bool {
+        goods: Goods,
+    ) -> Option<Out> {
         let patience = self.patience(now, rules, usual);
-        self.quiet.is_silent(now, patience, goods)
+        if let Some(failing) = self.answers.failing(now, rules) {
+            return Some(match failing {
+                Failing::Any => Out::Fails,
+                Failing::Logins => Out::Logins,
+            });
+        }
+        if self.quiet.is_silent(now, patience, goods) {
+            return Some(Out::Silent);
+        }
+        let hangs = self.quiet.hangs_logins(now, patience, goods);
+        hangs.then_some(Out::Logins)
     }
 
     /// It answers nothing at all.
@@ -388,13 +399,14 @@ impl Member {
     /// Whether the login that decides has failed: `failed` says so, or it takes too long.
     pub(super) fn trial_lost(&self, now: Duration, rules: &Balancing, usual: f64) -> bool {
         let Standing::Trial {
-            login: Some(at), ..
+            login: Some((at, _)),
+            ..
         } = self.standing
         else {
             return false;
         };
         let patience = rules.silence.as_secs_f64().max(PATIENCE * usual);
-        self.signals.in_a_row() > 0 || now.saturating_sub(at).as_secs_f64() > patience
+        self.answers.just_failed() || now.saturating_sub(at).as_secs_f64() > patience
     }
 
     pub(super) fn eject(&mut self, now: Duration, rules: &Balancing, out: Out) {
@@ -410,9 +422,15 @@ impl Member {
         self.standing = Standing::Ejected {
             until: now + rules.ejection * times,
         };
-        self.signals.clear();
+        self.answers.clear();
         self.quiet.left_out();
-        self.slow.left_out(out == Out::Slow);
+        let stay = match out {
+            Out::Slow | Out::Logins => true,
+            // The login that tried it says nothing of its pages.
+            Out::Trial => self.slow.is_out(),
+            Out::Fails | Out::Silent => false,
+        };
+        self.slow.left_out(stay);
         self.settle(now);
     }
 
@@ -434,7 +452,7 @@ impl Member {
             since: now,
             login: None,
         };
-        self.signals.clear();
+        self.answers.clear();
     }
 
     /// Whether to ask it now for what another one is asked for.
@@ -494,7 +512,7 @@ impl Member {
             }
             (true, Some(since)) => {
                 self.out = None;
-                self.signals.clear();
+                self.answers.clear();
                 if now.saturating_sub(since) >= BLINK {
                     self.ramp.start(now);
                 }

@@ -3,6 +3,9 @@
 //! A login that gets no answer is a sign, since a login is a matter of moments. A page is not: a long poll
 //! owes its answer for half a minute on purpose. So a backend that owes pages and gives no sign of life is
 //! asked for a page of its own accord, and is mute when that gets no answer either.
+//!
+//! Pages may be as good as ever where logins hang: the directory behind them does not answer. So logins are
+//! owed by themselves as well, and several of them are a sign, whatever else is answered.
 
 use std::time::Duration;
 
@@ -13,11 +16,22 @@ const AGAIN: Duration = Duration::from_secs(1);
 const ANSWERED: Duration = Duration::from_secs(2);
 /// So many good answers of the others make silence one backend's own.
 const OTHERS: u64 = 5;
+/// So many logins without an answer are no longer one user's own trouble.
+const SEVERAL: u32 = 3;
+
+/// Good answers of all backends of the pool so far, by their heads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Goods {
+    pub(super) all: u64,
+    /// Those to logins.
+    pub(super) logins: u64,
+}
 
 /// What one backend has not answered.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Quiet {
     owed: Option<Owed>,
+    logins: Option<OwedLogins>,
     /// It has not answered the last knock either.
     mute: bool,
     knock: Knock,
@@ -46,37 +60,63 @@ struct Owed {
     goods: u64,
 }
 
+/// The logins that have been sent since it last answered one.
+#[derive(Clone, Copy, Debug)]
+struct OwedLogins {
+    since: Duration,
+    sent: u32,
+    /// How many logins the pool had answered when it began.
+    goods: u64,
+}
+
 impl Quiet {
     /// A request has been sent. Nothing is expected of those that take as long as the browser.
-    pub(super) fn sent(&mut self, now: Duration, kind: Kind, goods: u64) {
+    pub(super) fn sent(&mut self, now: Duration, kind: Kind, goods: Goods) {
         if kind != Kind::Write {
             let owed = self.owed.get_or_insert(Owed {
                 since: now,
                 login: false,
-                goods,
+                goods: goods.all,
             });
             owed.login |= kind == Kind::Login;
         }
+        if kind == Kind::Login {
+            let logins = self.logins.get_or_insert(OwedLogins {
+                since: now,
+                sent: 0,
+                goods: goods.logins,
+            });
+            logins.sent += 1;
+        }
     }
 
-    /// It has answered.
-    pub(super) fn answered(&mut self) {
-        self.owed = None;
+    /// It has answered a request of this kind; a knock is a page.
+    pub(super) fn answered(&mut self, kind: Kind) {
+        self.settled(kind);
         self.mute = false;
         if self.knock == Knock::Unsettled {
             self.knock = Knock::UnderWay;
         }
     }
 
+    /// A request of this kind is over, answered or not.
+    pub(super) fn settled(&mut self, kind: Kind) {
+        self.owed = None;
+        if kind == Kind::Login {
+            self.logins = None;
+        }
+    }
+
     /// It owes nothing any more, answered or not.
     pub(super) fn forgive(&mut self) {
         self.owed = None;
+        self.logins = None;
     }
 
     /// It is left out. What it owes is nobody's measure any more, but the answer to a knock still says
     /// whether those who wait there wait in vain.
     pub(super) fn left_out(&mut self) {
-        self.owed = None;
+        self.forgive();
         if self.knock == Knock::UnderWay {
             self.knock = Knock::Unsettled;
         }
@@ -89,11 +129,21 @@ impl Quiet {
 
     /// Whether it has owed a login, or been mute, for longer than `patience` while the others have
     /// given several answers. `goods`: those of the pool so far.
-    pub(super) fn is_silent(&self, now: Duration, patience: Duration, goods: u64) -> bool {
+    pub(super) fn is_silent(&self, now: Duration, patience: Duration, goods: Goods) -> bool {
         self.owed.is_some_and(|owed| {
             (owed.login || self.mute)
                 && now.saturating_sub(owed.since) > patience
-                && goods >= owed.goods + OTHERS
+                && goods.all >= owed.goods + OTHERS
+        })
+    }
+
+    /// Whether it has answered no login for longer than `patience`, of several, while the others have answered
+    /// several.
+    pub(super) fn hangs_logins(&self, now: Duration, patience: Duration, goods: Goods) -> bool {
+        self.logins.is_some_and(|owed| {
+            owed.sent >= SEVERAL
+                && now.saturating_sub(owed.since) > patience
+                && goods.logins >= owed.goods + OTHERS
         })
     }
 
@@ -124,7 +174,7 @@ impl Quiet {
     pub(super) fn late(&mut self, answered: bool) {
         self.late = false;
         if answered {
-            self.answered();
+            self.answered(Kind::Read);
         }
     }
 
@@ -144,20 +194,24 @@ mod tests {
         Duration::from_secs_f64(seconds)
     }
 
+    fn goods(all: u64) -> Goods {
+        Goods { all, logins: all }
+    }
+
     #[test]
     fn who_answers_knocks_may_owe_pages_for_as_long_as_they_take() {
         let mut quiet = Quiet::default();
-        quiet.sent(at(0.0), Kind::Read, 0);
+        quiet.sent(at(0.0), Kind::Read, Goods::default());
         assert!(!quiet.knock(at(1.0), PATIENCE), "not yet");
         assert!(quiet.knock(at(1.1), PATIENCE));
         assert!(!quiet.knock(at(1.2), PATIENCE), "one at a time");
         quiet.knocked(at(1.3), PATIENCE, true);
-        assert!(!quiet.is_silent(at(30.0), PATIENCE, 100) && !quiet.is_mute());
+        assert!(!quiet.is_silent(at(30.0), PATIENCE, goods(100)) && !quiet.is_mute());
         assert!(quiet.knock(at(3.4), PATIENCE), "and again");
         quiet.knocked(at(4.4), PATIENCE, false);
-        assert!(quiet.is_silent(at(4.4), PATIENCE, 100) && quiet.is_mute());
+        assert!(quiet.is_silent(at(4.4), PATIENCE, goods(100)) && quiet.is_mute());
         assert!(
-            !quiet.is_silent(at(4.4), PATIENCE, 4),
+            !quiet.is_silent(at(4.4), PATIENCE, goods(4)),
             "the others are no better"
         );
     }
@@ -165,10 +219,10 @@ mod tests {
     #[test]
     fn any_answer_ends_it() {
         let mut quiet = Quiet::default();
-        quiet.sent(at(0.0), Kind::Read, 0);
+        quiet.sent(at(0.0), Kind::Read, Goods::default());
         assert!(quiet.knock(at(1.1), PATIENCE));
-        quiet.answered();
-        quiet.sent(at(1.5), Kind::Read, 0);
+        quiet.answered(Kind::Read);
+        quiet.sent(at(1.5), Kind::Read, Goods::default());
         quiet.knocked(at(2.1), PATIENCE, false);
         assert!(!quiet.is_mute(), "what it owes now is too young");
         assert!(quiet.knock(at(3.2), PATIENCE));
@@ -188,7 +242,7 @@ mod tests {
     fn who_is_left_out_while_it_is_asked_is_mute_if_no_answer_comes() {
         let asked = || {
             let mut quiet = Quiet::default();
-            quiet.sent(at(0.0), Kind::Login, 0);
+            quiet.sent(at(0.0), Kind::Login, Goods::default());
             assert!(quiet.knock(at(1.1), PATIENCE));
             quiet.left_out();
             quiet
@@ -199,7 +253,7 @@ mod tests {
         quiet.knocked(at(3.3), PATIENCE, true);
         assert!(!quiet.is_mute());
         let mut quiet = asked();
-        quiet.answered();
+        quiet.answered(Kind::Read);
         quiet.knocked(at(2.1), PATIENCE, false);
         assert!(!quiet.is_mute(), "it has answered meanwhile");
         let mut quiet = Quiet::default();
@@ -213,7 +267,7 @@ mod tests {
     #[test]
     fn a_late_answer_to_a_knock_is_a_sign_of_life() {
         let mut quiet = Quiet::default();
-        quiet.sent(at(0.0), Kind::Read, 0);
+        quiet.sent(at(0.0), Kind::Read, Goods::default());
         assert!(quiet.knock(at(1.1), PATIENCE));
         quiet.knocked(at(2.1), PATIENCE, false);
         assert!(quiet.is_mute() && quiet.waits_on());
@@ -228,12 +282,36 @@ mod tests {
     #[test]
     fn a_login_without_an_answer_needs_no_knock() {
         let mut quiet = Quiet::default();
-        quiet.sent(at(0.0), Kind::Read, 0);
-        quiet.sent(at(0.5), Kind::Login, 0);
-        assert!(!quiet.is_silent(at(2.0), PATIENCE, 5));
-        assert!(quiet.is_silent(at(2.1), PATIENCE, 5));
+        quiet.sent(at(0.0), Kind::Read, Goods::default());
+        quiet.sent(at(0.5), Kind::Login, Goods::default());
+        assert!(!quiet.is_silent(at(2.0), PATIENCE, goods(5)));
+        assert!(quiet.is_silent(at(2.1), PATIENCE, goods(5)));
         let mut quiet = Quiet::default();
-        quiet.sent(at(0.0), Kind::Write, 0);
+        quiet.sent(at(0.0), Kind::Write, Goods::default());
         assert!(!quiet.knock(at(10.0), PATIENCE), "an upload takes its time");
+    }
+
+    #[test]
+    fn several_logins_without_an_answer_are_a_sign_whatever_else_is_answered() {
+        let owes = |logins: u32| {
+            let mut quiet = Quiet::default();
+            for n in 0..logins {
+                quiet.sent(at(0.1 * f64::from(n)), Kind::Login, goods(0));
+                quiet.answered(Kind::Read);
+            }
+            quiet
+        };
+        let mut quiet = owes(3);
+        assert!(!quiet.is_silent(at(9.0), PATIENCE, goods(100)), "it is not");
+        assert!(!quiet.hangs_logins(at(2.0), PATIENCE, goods(5)), "not yet");
+        assert!(quiet.hangs_logins(at(2.1), PATIENCE, goods(5)));
+        let others_hang = Goods {
+            all: 100,
+            logins: 4,
+        };
+        assert!(!quiet.hangs_logins(at(2.1), PATIENCE, others_hang));
+        assert!(!owes(2).hangs_logins(at(9.0), PATIENCE, goods(100)), "few");
+        quiet.answered(Kind::Login);
+        assert!(!quiet.hangs_logins(at(9.0), PATIENCE, goods(100)));
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Slow {
     compares: bool,
     in_a_row: u32,
     next: Duration,
-    /// It is left out for that.
+    /// It is left out for that, or for its logins alone.
     out: bool,
 }
 
@@ -68,11 +68,11 @@ impl Slow {
         self.in_a_row >= CERTAIN
     }
 
-    /// It is left out, for being slow or for something else.
-    pub(super) fn left_out(&mut self, slow: bool) {
+    /// It is left out; for being slow, or for its logins alone, its pages `stay`.
+    pub(super) fn left_out(&mut self, stay: bool) {
         *self = Self {
             compares: self.compares,
-            out: slow,
+            out: stay,
             ..Self::default()
         };
     }

@@ -18,7 +18,7 @@ fn one_login_decides_whether_an_ejected_backend_comes_back() {
     for _ in 0..10 {
         assert_eq!(send(&mut balancer, now).1, address(1), "one at a time");
     }
-    balancer.failed(now, id);
+    balancer.failed(now, id, Kind::Login);
     balancer.free(now, id);
     assert_eq!(state(&balancer, address(0)), State::Ejected);
     // The second time it is out for twice as long.
@@ -41,9 +41,9 @@ fn a_late_answer_to_an_earlier_request_decides_no_trial() {
     balancer.tick(at(10.0));
     let (id, tried) = send(&mut balancer, at(10.0));
     assert_eq!(tried, address(0));
-    balancer.answered(at(10.5), id, Some(at(0.0)), None);
+    balancer.answered(at(10.5), id, Kind::Login, Some(at(0.0)), None);
     assert_eq!(state(&balancer, address(0)), State::Trial);
-    balancer.answered(at(10.6), id, Some(at(10.0)), None);
+    balancer.answered(at(10.6), id, Kind::Login, Some(at(10.0)), None);
     assert_eq!(state(&balancer, address(0)), State::Up);
 }
 
@@ -55,12 +55,12 @@ fn a_trial_whose_answer_breaks_off_is_lost() {
         balancer.tick(at(10.0));
         let (id, tried) = send(&mut balancer, at(10.0));
         assert_eq!(tried, address(0));
-        balancer.answered(at(10.1), id, None, Some((Kind::Login, LOGIN)));
+        balancer.answered(at(10.1), id, Kind::Login, None, Some(LOGIN));
         assert_eq!(state(&balancer, address(0)), State::Trial);
         (balancer, id)
     };
     let (mut balancer, id) = trial();
-    balancer.failed(at(10.2), id);
+    balancer.failed(at(10.2), id, Kind::Login);
     assert_eq!(state(&balancer, address(0)), State::Ejected);
     let (mut balancer, id) = trial();
     balancer.proven(at(10.2), id, at(10.0));

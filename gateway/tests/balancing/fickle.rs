@@ -22,6 +22,8 @@ pub enum Mood {
     Fine(Duration),
     /// The same for logins; everything else takes a moment.
     Logins(Duration),
+    /// Says just this to logins and closes; everything else is answered after a moment.
+    SaysToLogins(&'static [u8]),
     /// Says just this and closes.
     Says(&'static [u8]),
     /// Accepts and never answers.
@@ -252,7 +254,11 @@ async fn one(
         counts.posts.fetch_add(post, Ordering::SeqCst);
     }
     let dear = head.starts_with(&format!("GET {DEAR} "));
-    let now = *mood.borrow();
+    let now = match *mood.borrow() {
+        Mood::SaysToLogins(text) if head.starts_with("POST") => Mood::Says(text),
+        Mood::SaysToLogins(_) => Mood::Fine(MOMENT),
+        mood => mood,
+    };
     let _ = match now {
         Mood::Fine(_) | Mood::Logins(_) => {
             let after = match now {
@@ -279,7 +285,7 @@ async fn one(
             while stream.read(&mut nothing).await.unwrap_or(0) > 0 {}
             Ok(())
         }
-        Mood::Ill => {
+        Mood::Ill | Mood::SaysToLogins(_) => {
             let status = if head.starts_with("GET /health") {
                 500
             } else {

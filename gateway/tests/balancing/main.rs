@@ -8,6 +8,7 @@ mod common;
 mod dns;
 #[allow(unreachable_pub, dead_code, reason = "a module of a test")]
 mod fickle;
+mod logins;
 mod names;
 mod outages;
 mod own_server;
