@@ -382,3 +382,24 @@ fn how_long_nobody_came_before_says_nothing_about_the_first_logins() {
         }
     }
 }
+
+/// A crowd that ends while fewer are let in for a moment: the next one finds the cap that fitted.
+#[test]
+fn a_dip_that_nobody_comes_to_any_more_is_called_off() {
+    let mut pace = Pace::busy();
+    let mut fitted = 0;
+    let dipped = (0..8_000).any(|_| {
+        let before = pace.cap;
+        pace.sharing(80.0);
+        let dips = f64::from(pace.cap) < 0.8 * f64::from(before);
+        if dips {
+            fitted = before;
+        }
+        dips
+    });
+    assert!(dipped, "it looks every two minutes");
+    for _ in 0..60 {
+        pace.step(&[], 0, 0);
+    }
+    assert_eq!(pace.cap, fitted);
+}

@@ -57,6 +57,8 @@ const DIP_RISE: f64 = 1.5;
 const MOST_DIPS: u32 = 6;
 /// Under load it is looked for that often.
 const REFRESH: Duration = Duration::from_mins(2);
+/// When nobody has been in flight for so long a dip is called off: it would last until the next crowd.
+const ABANDONED: Duration = Duration::from_secs(1);
 /// A rise is looked at again soon: it may have been a capacity that fell just then.
 const CONFIRM: Duration = Duration::from_secs(15);
 /// In quiet time it is learnt that often at most.
@@ -122,6 +124,8 @@ pub struct Adaptive {
     looks: Looks,
     /// Since when somebody has been in flight without a break.
     busy_since: Option<Duration>,
+    /// Since when nobody has.
+    idle_since: Option<Duration>,
     refresh: Duration,
     lesson: Duration,
     /// From then on it may be tried whether more in flight make the pool complete more.
@@ -159,6 +163,7 @@ impl Adaptive {
             reference: Reference::default(),
             looks: Looks::default(),
             busy_since: None,
+            idle_since: None,
             refresh: REFRESH,
             lesson: Duration::ZERO,
             probe: Duration::ZERO,
@@ -507,6 +512,17 @@ impl Adaptive {
         );
     }
 
+    /// Calls a dip off if nobody comes any more.
+    fn abandon(&mut self, now: Duration) {
+        let idle = self.idle_since.map(|since| now.saturating_sub(since));
+        if let Phase::Dip { cap, .. } = self.phase
+            && idle.is_some_and(|idle| idle >= ABANDONED)
+        {
+            self.phase = Phase::Steady;
+            self.set(now, cap);
+        }
+    }
+
     fn capacity(&self) -> Option<f64> {
         let early = || {
             let enough = self.window.samples() >= (self.cap() as usize / 2).max(2);
@@ -545,9 +561,12 @@ impl Pacer for Adaptive {
         } else {
             if inputs.in_flight == 0 {
                 self.busy_since = None;
+                self.idle_since.get_or_insert(now);
             } else {
+                self.idle_since = None;
                 self.busy_since.get_or_insert(now);
             }
+            self.abandon(now);
             let scale = 1.0 / inputs.portion.clamp(0.001, 1.0);
             self.window.add(
                 now,
