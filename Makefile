@@ -24,7 +24,7 @@ fairness: build-tools    ## small and large schools in one room: equal waits, no
 	cargo build --workspace --bins
 	$(DEMO) fairness --markdown deploy/handbook/fairness.md
 
-capacity: build-tools    ## the pacer, told nothing, against the best fixed setting; about twelve minutes
+capacity: build-tools    ## the pacer, told nothing, against the best fixed setting; about half an hour
 	cargo build --workspace --bins
 	$(DEMO) capacity --markdown deploy/handbook/capacity.md
 

@@ -72,20 +72,28 @@ fn on_the_first_day_it_takes_some_seconds_to_find_out() {
     }
 }
 
+/// With costs spread as far as that the first few logins say little, and on one morning in twelve it takes twenty seconds
+/// longer to find out.
 #[test]
 fn a_tail_that_nobody_has_told_of_is_found_on_the_first_day() {
     for (cores, hash, spread) in [(16.0, 0.25, 0.5), (100.0, 0.25, 0.8), (16.0, 1.0, 0.5)] {
-        let name = format!("first day, {cores} cores, {hash} s, spread {spread}");
-        let mut first = pool(cores, hash, 3.0, 90.0);
-        first.backend.spread = spread;
-        first.backend.refused = 0.1;
-        first.admission.first_day = true;
-        let outcome = play(&name, first, &Fleet::default());
-        assert!(outcome.used_settled >= 0.95, "{name}");
-        // One login in a hundred takes longer than so many medians without any load.
-        let slowest = (2.326 * spread).exp();
-        assert!(outcome.slowdown.p99 <= 3.0 * slowest, "{name}");
-        assert_eq!(outcome.errors, 0, "{name}");
+        let mut used = Vec::new();
+        for seed in 1..=12 {
+            let name = format!("first day, {cores} cores, {hash} s, spread {spread}, seed {seed}");
+            let mut first = pool(cores, hash, 3.0, 90.0);
+            first.backend.spread = spread;
+            first.backend.refused = 0.1;
+            first.admission.first_day = true;
+            let outcome = play_seeded(&name, seed, first, &Fleet::default());
+            assert!(outcome.used_settled >= 0.85, "{name}");
+            used.push(outcome.used_settled);
+            // One login in a hundred takes longer than so many medians without any load.
+            let slowest = (2.326 * spread).exp();
+            assert!(outcome.slowdown.p99 <= 3.0 * slowest, "{name}");
+            assert_eq!(outcome.errors, 0, "{name}");
+        }
+        let mean = used.iter().sum::<f64>() / used.len() as f64;
+        assert!(mean >= 0.97, "{cores} cores, {hash} s: {mean} {used:.3?}");
     }
 }
 
@@ -110,6 +118,30 @@ fn a_small_pool_whose_logins_cost_differently_is_used_from_the_first_day() {
     let mean = least.iter().sum::<f64>() / least.len() as f64;
     let one_idle = least.iter().all(|least| *least >= 0.83);
     assert!(mean >= 0.93 && one_idle, "{least:.3?}");
+}
+
+/// Eight logins whose cost differs say how long one takes to a sixth or a fourth, and on one morning in ten they were
+/// short ones by chance. Whatever comes next looks delayed then: that must not end the search at a few slots.
+#[test]
+fn short_logins_at_the_start_do_not_end_the_search() {
+    for (number, cores, hash, spread) in [
+        (3, 24.0, 0.3, 0.4),
+        (3, 60.0, 0.2, 0.6),
+        (1, 16.0, 0.25, 0.5),
+    ] {
+        let mut least = Vec::new();
+        for seed in 1..=20 {
+            let name = format!("first day, {cores} cores, {hash} s, spread {spread}, seed {seed}");
+            let mut first = pool(cores, hash, 3.0, 90.0);
+            first.backend.spread = spread;
+            first.admission.first_day = true;
+            let outcome = play_seeded(&name, seed, first, &gateways(number));
+            assert!(outcome.used_settled >= 0.93, "{name}");
+            least.push(outcome.used_least.unwrap());
+        }
+        let mean = least.iter().sum::<f64>() / least.len() as f64;
+        assert!(mean >= 0.95, "{cores} cores: {mean} {least:.3?}");
+    }
 }
 
 /// Schools' own servers: 800 ms for a hash, and twice as many in flight would take twice as long.
@@ -207,19 +239,24 @@ fn it_follows_a_capacity_that_is_halved() {
         let outcome = play(&name, changed(change, 0.5), &Fleet::default());
         assert!(outcome.settled_after[0] <= settling(hash), "{name}");
         never_idle(&name, &outcome);
+        // Half of four cores is less than the four slots that there are at least.
+        if cores > 4.0 {
+            assert!(outcome.slowdown.p99 <= 3.0, "{name}");
+        }
         assert_eq!(outcome.errors, 0, "{name}");
     }
 }
 
-/// With slower logins it takes as many times as long.
+/// With slower logins it takes eight logins' time.
 #[test]
 fn it_follows_a_capacity_that_is_tripled() {
     for change in CHANGES {
         let (cores, hash, ..) = change;
         let name = format!("tripled, {cores} cores, {hash} s");
         let outcome = play(&name, changed(change, 3.0), &Fleet::default());
-        let within = 8.0 * f64::max(hash / 0.25, 1.0);
+        let within = f64::max(8.0, 8.0 * hash);
         assert!(outcome.settled_after[0] <= within, "{name}");
+        assert!(outcome.slowdown.p99 <= 3.0, "{name}");
         if within <= 10.0 {
             never_idle(&name, &outcome);
         }
@@ -407,7 +444,7 @@ fn p99_of_others(outcome: &PoolOutcome) -> f64 {
 
 #[test]
 fn a_flood_on_one_school_does_not_delay_the_others() {
-    for (number, load) in [(1, 3.3), (3, 3.3)] {
+    for (number, load) in [(1, 3.3), (3, 3.3), (8, 3.3)] {
         let usual = calm(load);
         let name = format!("{number} gateways");
         let before = play(&format!("{name}, calm"), usual.clone(), &gateways(number));

@@ -231,6 +231,7 @@ impl Forecast {
             _ => {}
         }
         self.door = sight.door;
+        let known_again = sight.settled && !self.settled;
         if sight.door != Door::Open {
             self.pace.stop();
             self.probes.drop_all();
@@ -238,8 +239,7 @@ impl Forecast {
             if self.settled && !sight.settled {
                 self.pace.keep();
             }
-            let again = sight.settled && !self.settled;
-            if again || !sight.settled {
+            if known_again || !sight.settled {
                 self.pace.guess();
             }
             self.settled = sight.settled;
@@ -250,7 +250,7 @@ impl Forecast {
                 show_rate: sight.show_rate,
             };
             let reason = self.pace.step(now, dt, &speed);
-            if again {
+            if known_again {
                 self.pace.go_on();
             }
             if let (Some(reason), None) = (reason, sight.heard) {
@@ -265,7 +265,8 @@ impl Forecast {
             .pace
             .capacity()
             .map_or(0.0, |c| (sight.owed / c - usual).clamp(-usual, MOST_EXCESS));
-        let weight = if sight.settled {
+        // By what was believed before it was known, the excess was another.
+        let weight = if sight.settled && !known_again {
             (dt.as_secs_f64() / EXCESS_TIME).min(1.0)
         } else {
             1.0

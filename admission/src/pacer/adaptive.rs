@@ -15,11 +15,16 @@
 //! others, for two and a half times what nine in ten need without any load.
 
 mod dearer;
+mod dip;
+mod levels;
 mod ripe;
+mod search;
 
 use std::time::Duration;
 
 use dearer::Looks;
+use levels::Levels;
+use search::GROWTH;
 
 use super::alone::{Alone, sound};
 use super::reference::Reference;
@@ -30,35 +35,19 @@ use super::{Inputs, Memory, Outputs, Pacer};
 const HEADROOM: f64 = 1.15;
 /// And a part of a slot more: where a few slots are all there is, rounding must not idle one.
 const EXTRA: f64 = 0.5;
-/// A delay below this part of the no-load latency: the backend could do more.
-const IDLE_DELAY: f64 = 0.1;
-/// The same before a delay was ever seen: the first few samples are rough, and what was taken for a
-/// delay wrongly would end the search.
-const IDLE_DELAY_AT_FIRST: f64 = 0.3;
 const CUT: f64 = 0.5;
 /// So many seconds of delay are the gateway's own: a busy machine, the network.
 const OWN_DELAY: f64 = 0.002;
 /// A window with fewer samples says nothing yet.
 const SAMPLES: usize = 8;
-/// How the cap grows while there is no delay: the first time, the second, then.
-const GROWTH: [f64; 3] = [1.25, 1.5, 2.0];
 /// Corrections below this part of the cap are noise, and are smoothed; so are those below so many standard errors of a
 /// window. One that is off by so much by chance counts half.
 const NOISE: f64 = 0.25;
 const CERTAIN: f64 = 3.0;
 const SMOOTHING: f64 = 0.6;
 const ROUGH: f64 = 0.1;
-/// How much lower the cap is while the no-load latency is looked for, and how much less must then
-/// be completed to prove that nothing waited.
-const DIP: f64 = 0.75;
-const DIPPED: f64 = 0.93;
-/// After it the cap is not more than so many times what it was before.
-const DIP_RISE: f64 = 1.5;
-const MOST_DIPS: u32 = 6;
 /// Under load it is looked for that often.
 const REFRESH: Duration = Duration::from_mins(2);
-/// When nobody has been in flight for so long a dip is called off: it would last until the next crowd.
-const ABANDONED: Duration = Duration::from_secs(1);
 /// A rise is looked at again soon: it may have been a capacity that fell just then.
 const CONFIRM: Duration = Duration::from_secs(15);
 /// In quiet time it is learnt that often at most.
@@ -122,6 +111,10 @@ pub struct Adaptive {
     reference: Reference,
     /// Are logins dearer, or is the backend weaker?
     looks: Looks,
+    /// How many were in flight, on average, when the no-load latency was learnt of the very first logins.
+    first: Option<f64>,
+    /// What was seen since, as long as that is doubtful.
+    levels: Levels,
     /// Since when somebody has been in flight without a break.
     busy_since: Option<Duration>,
     /// Since when nobody has.
@@ -162,6 +155,8 @@ impl Adaptive {
             good: None,
             reference: Reference::default(),
             looks: Looks::default(),
+            first: None,
+            levels: Levels::default(),
             busy_since: None,
             idle_since: None,
             refresh: REFRESH,
@@ -230,27 +225,10 @@ impl Adaptive {
         }
     }
 
-    /// The very first answers came under the lowest cap: so long takes a login alone.
-    fn learn_first(&mut self, now: Duration, latency: f64, measure: &Measure) {
-        let alone = Alone::first(measure, latency);
-        self.no_load = Some(alone);
-        self.lesson = now;
-        self.refresh = now + REFRESH;
-        self.rate = Some(measure.rate.max(self.cap / alone.mean()));
-        if measure.pressed {
-            self.grow(now, measure);
-        } else {
-            self.reopen(now);
-        }
-    }
-
     fn steady(&mut self, now: Duration, measure: &Measure, alone: Alone, latency: Option<f64>) {
-        let delay = latency.map_or(0.0, |latency| delay(latency, alone));
-        let (idle, doubt) = if self.settled {
-            (IDLE_DELAY, 0.0)
-        } else {
-            (IDLE_DELAY_AT_FIRST, alone.doubt(measure.samples))
-        };
+        let delay = self.delay_of(measure, alone);
+        let idle = self.idle_delay(measure, alone);
+        let flat = self.flat(measure, alone);
         if self.is_losing(measure, alone) {
             self.cut(now, measure, latency);
         } else if measure.in_flight < 0.5 * self.cap {
@@ -259,15 +237,18 @@ impl Adaptive {
             // Used, and nobody's password was hashed: that is no sign of speed.
             self.calm();
             self.reopen(now);
-        } else if !measure.pressed && delay < ODD_DELAY.max(idle + doubt) {
+        } else if !measure.pressed && delay < ODD_DELAY.max(idle) {
             // Used, but not used up: nothing to be learnt about what it can do.
             self.calm();
             self.rate = Some(self.rate.unwrap_or(0.0).max(measure.rate));
             self.confirm_ceiling(now, measure);
             self.reopen(now);
-        } else if delay < idle + doubt {
+        } else if flat.is_some() || delay < idle {
             self.odd = 0;
-            if latency.is_some_and(|latency| alone.may_be(latency, measure.samples)) {
+            let may_be = |latency| alone.may_be(latency, measure.samples);
+            if let Some(fewer) = flat {
+                self.refine(&fewer);
+            } else if latency.is_some_and(may_be) {
                 self.refine(measure);
             }
             self.grow(now, measure);
@@ -364,27 +345,6 @@ impl Adaptive {
         }
     }
 
-    /// Used up without a delay: it can do more.
-    fn grow(&mut self, now: Duration, measure: &Measure) {
-        // Until something was found that fits, hope is all there is.
-        self.proven = self.settled.then_some(measure.rate);
-        self.seen = Some(measure.rate).filter(|_| !self.settled);
-        let factor = GROWTH[self.growth.min(GROWTH.len() - 1)];
-        self.growth = (self.growth + 1).min(GROWTH.len());
-        let mut cap = (self.cap * factor).max(self.cap + 1.0);
-        // What fitted before is not leapt over: chances are that it fits.
-        if let Some(goal) = self.goal.filter(|goal| (self.cap..cap).contains(goal)) {
-            cap = goal.max(self.cap + 1.0);
-            self.growth = 0;
-            self.goal = None;
-            self.proven = self.no_load.map(|alone| cap / HEADROOM / alone.mean());
-        } else if self.goal.is_some() {
-            self.proven = None;
-        }
-        self.set(now, cap);
-        self.expect();
-    }
-
     /// Used up, and with a delay: now the rate says how many it works on.
     fn correct(&mut self, now: Duration, measure: &Measure, alone: Alone, latency: Option<f64>) {
         let latency = latency.unwrap_or(alone.median());
@@ -414,14 +374,7 @@ impl Adaptive {
         }
         let due = now >= self.refresh && alone.median() <= DIP_LATENCY;
         if (due || self.odd >= ODD_WINDOWS) && !risen && self.cap() > self.bounds.min {
-            self.odd = 0;
-            self.refresh = now + REFRESH;
-            self.phase = Phase::Dip {
-                cap: self.cap,
-                rate: measure.rate,
-                dips: 1,
-            };
-            self.set(now, self.cap.min(measure.in_flight) * DIP);
+            self.begin_dip(now, measure);
             return;
         }
         if alone.uncertain() > DOUBTFUL && now >= self.probe {
@@ -470,59 +423,6 @@ impl Adaptive {
         self.refresh = now + if rose { CONFIRM } else { REFRESH };
     }
 
-    fn dip(
-        &mut self,
-        now: Duration,
-        measure: &Measure,
-        alone: Alone,
-        (cap, rate, dips): (f64, f64, u32),
-    ) {
-        if self.is_losing(measure, alone) {
-            // What completes less because it fails proves nothing.
-            self.phase = Phase::Steady;
-            self.cut(now, measure, measure.latency);
-            return;
-        }
-        let lower = self.cap() > self.bounds.min && dips < MOST_DIPS;
-        match measure.latency {
-            Some(latency) if measure.pressed && measure.rate < DIPPED * rate => {
-                self.teach(now, latency, measure.samples);
-            }
-            // It completes as much as before with less in flight: the dip has cost nothing. If logins are quicker than
-            // they should be alone, by more than chance, the no-load latency is lower still.
-            Some(latency)
-                if measure.pressed
-                    && lower
-                    && measure.loss <= LOSS
-                    && alone.is_above(latency, measure.samples) =>
-            {
-                let rate = rate.min(measure.rate.max(DIPPED * rate));
-                let dips = dips + 1;
-                self.phase = Phase::Dip { cap, rate, dips };
-                self.set(now, self.cap * DIP);
-                return;
-            }
-            _ => {}
-        }
-        self.phase = Phase::Steady;
-        let alone = self.no_load.unwrap_or(alone);
-        self.set(
-            now,
-            (rate * alone.mean() * HEADROOM + EXTRA).min(cap * DIP_RISE),
-        );
-    }
-
-    /// Calls a dip off if nobody comes any more.
-    fn abandon(&mut self, now: Duration) {
-        let idle = self.idle_since.map(|since| now.saturating_sub(since));
-        if let Phase::Dip { cap, .. } = self.phase
-            && idle.is_some_and(|idle| idle >= ABANDONED)
-        {
-            self.phase = Phase::Steady;
-            self.set(now, cap);
-        }
-    }
-
     fn capacity(&self) -> Option<f64> {
         let early = || {
             let enough = self.window.samples() >= (self.cap() as usize / 2).max(2);
@@ -547,6 +447,7 @@ impl Pacer for Adaptive {
             // Whatever broke is weak still: half of what it could do, and up from there. How long
             // anything takes is not known again before a busy window has said so.
             self.confirmed = None;
+            self.end_search();
             self.phase = Phase::Steady;
             self.growth = 1;
             let good = self.good();

@@ -22,8 +22,9 @@ use crate::table::{Table, percent};
 const HASH: Duration = Duration::from_millis(100);
 /// Settings that are tried; the platform has two workers.
 const CAPS: [usize; 5] = [2, 3, 5, 8, 16];
-/// Every setting is tried so often, in turn: what else the machine does then meets all of them.
-const ROUNDS: usize = 2;
+/// Every setting is tried so often, and the pacer that is told nothing as often, by turns, another one first each time:
+/// what else the machine does then meets all of them. Two mornings with the same setting differ by up to a seventh.
+const ROUNDS: usize = 5;
 /// So much work comes, in [`ARRIVE_OVER`].
 const WORK: Duration = Duration::from_secs(40);
 const ARRIVE_OVER: Duration = Duration::from_secs(3);
@@ -88,24 +89,30 @@ async fn run() -> Result<Capacity, DemoError> {
         watched: Vec::new(),
         missing: 0,
     };
-    for round in 1..=ROUNDS {
-        for (number, cap) in CAPS.into_iter().enumerate() {
-            let setting = format!("in_flight = {{ min = 1, max = {cap} }}\nmode = \"fixed\"");
-            println!("Round {round}, a fixed cap of {cap}:");
+    for round in 0..ROUNDS {
+        // The last one is the pacer.
+        for turn in 0..=CAPS.len() {
+            let number = (turn + round) % (CAPS.len() + 1);
+            let (setting, what) = CAPS.get(number).map_or_else(
+                || (untold(), "nothing told".to_owned()),
+                |cap| {
+                    let setting =
+                        format!("in_flight = {{ min = 1, max = {cap} }}\nmode = \"fixed\"");
+                    (setting, format!("a fixed cap of {cap}"))
+                },
+            );
+            println!("Round {} of {ROUNDS}, {what}:", round + 1);
             let report = Morning::prepare(&setting, cost)
                 .await?
                 .play(hash, WORK)
                 .await?;
             campaign.missing += report.started - report.got_in;
-            campaign.fixed[number].1.push(goodput(&report));
+            let rates = campaign
+                .fixed
+                .get_mut(number)
+                .map_or(&mut campaign.found, |(_, rates)| rates);
+            rates.push(goodput(&report));
         }
-        println!("Round {round}, nothing told:");
-        let report = Morning::prepare(&untold(), cost)
-            .await?
-            .play(hash, WORK)
-            .await?;
-        campaign.missing += report.started - report.got_in;
-        campaign.found.push(goodput(&report));
     }
     println!("Workers halved and restored:");
     let morning = Morning::prepare(&untold(), cost).await?;
