@@ -515,6 +515,7 @@ impl Pacer for Adaptive {
 
     fn resume(&mut self, now: Duration, memory: &Memory) {
         self.no_load = Alone::recalled(memory).or(self.no_load);
+        self.end_search();
         self.proven = None;
         self.seen = None;
         self.rate = sound(memory.rate).or(self.rate);
