@@ -43,7 +43,8 @@ pub struct InFlight {
     /// At least this many are let in: 1 to `max`. Default: 4, or `max` if that is less. At a school's own server 1:
     /// it may have a single core, on which four logins take four times as long.
     pub min: u32,
-    /// Never more than this many: `min` to 100,000. Default: 512.
+    /// Never more than this many: `min` to 100,000. Default: 512, or `min` if that is more; with
+    /// [`fixed`](Mode::Fixed) there is none.
     pub max: u32,
 }
 
@@ -95,16 +96,23 @@ impl Default for Admission {
 }
 
 pub(crate) fn read(mut section: Section<'_, '_>) -> Admission {
+    let (in_flight, has_max) = take_in_flight(&mut section);
+    let modes = "`adaptive`, `fixed`, `observe` or `closed`";
+    let mode = section.take_text("mode", modes, Mode::parse);
+    if let Some(mode) = &mode
+        && mode.value == Mode::Fixed
+        && !has_max
+    {
+        let problem =
+            Problem::new("`fixed` without `in_flight.max`: nobody has said what the cap is");
+        let help =
+            "write in_flight = { max = 8 }, with as many logins as the backends can hash at once";
+        section.report().add(&mode.place, problem.help(help));
+    }
     let admission = Admission {
-        in_flight: take_in_flight(&mut section),
+        in_flight,
         logins_per_second: section.take_optional("logins_per_second", &settings::LOGINS_PER_SECOND),
-        mode: section
-            .take_text(
-                "mode",
-                "`adaptive`, `fixed`, `observe` or `closed`",
-                Mode::parse,
-            )
-            .map_or(settings::MODE, |mode| mode.value),
+        mode: mode.map_or(settings::MODE, |mode| mode.value),
         hold: section.take(&settings::HOLD),
         ticket_lifetime: section.take(&settings::TICKET_LIFETIME),
         seal_lifetime: section.take(&settings::SEAL_LIFETIME),
@@ -117,10 +125,11 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Admission {
     admission
 }
 
-/// `in_flight`: the bounds, or their defaults.
-pub(crate) fn take_in_flight(section: &mut Section<'_, '_>) -> InFlight {
+/// `in_flight`: the bounds, or their defaults; and whether `max` is written.
+pub(crate) fn take_in_flight(section: &mut Section<'_, '_>) -> (InFlight, bool) {
     let mut section = section.take_section_like("in_flight", IN_FLIGHT_FORM);
     let min = section.take_optional("min", &settings::IN_FLIGHT_RANGE);
+    let has_max = section.has("max");
     let max = section.take_optional("max", &settings::IN_FLIGHT_RANGE);
     let max = max.unwrap_or(settings::IN_FLIGHT.max.max(min.unwrap_or(0)));
     let bounds = InFlight {
@@ -134,5 +143,5 @@ pub(crate) fn take_in_flight(section: &mut Section<'_, '_>) -> InFlight {
         )));
     }
     section.finish();
-    bounds
+    (bounds, has_max)
 }

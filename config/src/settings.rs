@@ -161,7 +161,7 @@ pub(crate) const SHARE: Setting<f64> = setting("share", 0.0, 0.0..=1.0);
 pub(crate) const TYPING: RangeInclusive<Duration> = Duration::ZERO..=mins(5);
 
 // [[wave]]
-pub(crate) const ENROLLED: RangeInclusive<f64> = 0.0..=1_000.0;
+pub(crate) const ENROLLED: RangeInclusive<f64> = 0.001..=1_000.0;
 pub(crate) const COME: RangeInclusive<u32> = 1..=MOST_PUPILS;
 pub(crate) const FROM: Setting<Duration> =
     setting("from", Duration::ZERO, Duration::ZERO..=hours(24));

@@ -248,7 +248,15 @@ fn absurd_values() {
         ),
         (
             "[[wave]]\nenrolled = 20_000",
-            "s.toml:2:12: `enrolled` must be between 0 and 1000, not 20000",
+            "s.toml:2:12: `enrolled` must be between 0.001 and 1000, not 20000",
+        ),
+        (
+            "[[wave]]\nenrolled = 0",
+            "s.toml:2:12: `enrolled` must be between 0.001 and 1000, not 0",
+        ),
+        (
+            "longest = \"1m\"\n[[wave]]\nfrom = \"1h\"",
+            "s.toml:3:8: the wave comes after 1h, and the morning has ended by then (`longest` is 1m)",
         ),
         (
             "[[wave]]\npupils = 12_000_000\n[[wave]]\npupils = 12_000_000",
@@ -390,7 +398,13 @@ fn what_excludes_one_another() {
 fn every_scenario_of_the_benches_can_be_read() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/scenarios");
     let mut read = Vec::new();
-    for own in ["", "fresh", "made_2026_11_26", "made_2026_11_27"] {
+    for own in [
+        "",
+        "fresh",
+        "made_2026_11_26",
+        "made_2026_11_27",
+        "made_2026_11_27_evening",
+    ] {
         let folder = Path::new(folder).join(own);
         let files = std::fs::read_dir(folder).unwrap();
         let files = files.map(|file| file.unwrap().path());

@@ -26,7 +26,7 @@ pub struct Arguments {
     #[arg(long, value_name = "HOST")]
     host: String,
     /// Until when: "12h", "90d", or the last day in UTC, "2027-07-31".
-    #[arg(long, value_name = "DURATION|DATE")]
+    #[arg(long, value_name = "DURATION|DATE", allow_hyphen_values = true)]
     expires: String,
 }
 

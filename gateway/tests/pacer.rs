@@ -153,3 +153,31 @@ async fn a_room_that_observes_holds_nobody_and_says_what_it_would_allow() {
         assert_eq!(status.unwrap(), StatusCode::OK);
     }
 }
+
+#[tokio::test]
+async fn a_closed_room_lets_nobody_in_and_its_page_says_why() {
+    let backend = Backend::start(FINE).await;
+    let gateway = Setup::default()
+        .region(
+            "north",
+            &[backend.address],
+            4,
+            &[(HOST, 900)],
+            "mode = \"closed\"\nhold = \"0s\"",
+        )
+        .start()
+        .await;
+    let mut browser = Browser::new(gateway.edge, HOST);
+    let sent = browser.post("/login", "user=x").await;
+    assert_eq!(sent.location(), "/_einlass/wait");
+    let why = "Die Anmeldung ist im Moment geschlossen. Du behältst deinen Platz.";
+    let page = browser.get("/_einlass/wait").await.text();
+    assert!(page.contains(why), "{page}");
+    let turn = browser.turn().await;
+    assert_eq!(
+        (&turn["state"], &turn["message"]),
+        (&"closed".into(), &why.into())
+    );
+    assert_eq!(turn["eta_seconds"], serde_json::Value::Null);
+    assert!(!backend.last().starts_with("post"), "nobody was let in");
+}

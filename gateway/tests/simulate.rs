@@ -199,8 +199,14 @@ fn a_scenario_with_schools_of_its_own_needs_no_configuration() {
 #[test]
 fn every_scenario_of_the_benches_is_a_morning() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/scenarios");
-    for folder in
-        ["", "/fresh", "/made_2026_11_26", "/made_2026_11_27"].map(|of| format!("{folder}{of}"))
+    for folder in [
+        "",
+        "/fresh",
+        "/made_2026_11_26",
+        "/made_2026_11_27",
+        "/made_2026_11_27_evening",
+    ]
+    .map(|of| format!("{folder}{of}"))
     {
         for file in fs::read_dir(folder).unwrap() {
             let file = file.unwrap().path();

@@ -13,8 +13,8 @@ pub(crate) struct Promise {
     pub(crate) low: f64,
     pub(crate) likely: f64,
     pub(crate) high: f64,
-    /// It says why it is later than before, if it is.
-    pub(crate) reason: bool,
+    /// It says why it is later than before, and since when, in seconds. Whoever came afterwards is not told.
+    pub(crate) reason: Option<f64>,
 }
 
 /// What a browser that asks is told.

@@ -152,7 +152,9 @@ impl Record {
             let left = f64::from(trace.promised_until - at).max(0.0);
             if promise.likely > left + LATER.0.max(LATER.1 * left) {
                 self.outcome.revised_up += 1;
-                self.outcome.revised_unexplained += u64::from(!promise.reason);
+                let waited = f64::from(at - trace.came);
+                let told = promise.reason.is_some_and(|ago| waited > ago);
+                self.outcome.revised_unexplained += u64::from(!told);
                 trace.promised_until = until;
             }
             trace.promised_until = trace.promised_until.min(until.max(at));
@@ -290,7 +292,6 @@ impl Record {
     }
 
     fn judge_promises(&mut self) {
-        let dump = std::env::var("DUMP").is_ok();
         let mut ratios = Vec::new();
         let mut widths = Vec::new();
         let (mut sooner, mut later) = (0_u64, 0_u64);
@@ -300,12 +301,6 @@ impl Record {
                 continue;
             }
             let left = f64::from(began - at);
-            if dump {
-                println!(
-                    "DUMP {at:.2} {left:.2} {:.2} {:.2} {:.2}",
-                    promise.low, promise.likely, promise.high
-                );
-            }
             sooner += u64::from(left < promise.low);
             later += u64::from(left > promise.high);
             widths.push((promise.high - promise.low) / promise.likely.max(0.5));

@@ -288,7 +288,7 @@ impl Forecast {
             }
             _ => Vec::new(),
         };
-        self.look(now, serving, sight.settled);
+        self.look(now, serving, sight);
         let seeks = waiting > 0.0 && !sight.settled && sight.door == Door::Open;
         self.unknown = seeks.then(|| self.unknown.unwrap_or(now));
         let shown = |at: Duration| now.saturating_sub(at) < SHOWN;
@@ -331,8 +331,8 @@ impl Forecast {
         Curve::of_pupils(room).with(&self.others)
     }
 
-    /// Scores the forecasts that are decided, and notes new ones.
-    fn look(&mut self, now: Duration, serving: Serving, settled: bool) {
+    /// Scores the forecasts that are decided, says why if one became later, and notes new ones.
+    fn look(&mut self, now: Duration, serving: Serving, sight: &Sight) {
         let pace = self.pace.promised();
         let curve = self.curve.with(&self.others);
         let left = Left {
@@ -340,9 +340,13 @@ impl Forecast {
             pace,
             excess: self.excess,
             reason: self.reason,
+            own: sight.heard.is_none(),
         };
-        self.probes.score(now, serving, &left, &mut self.bands);
-        if let Some(pace) = pace.filter(|_| settled && self.door == Door::Open) {
+        let found = self.probes.score(now, serving, &left, &mut self.bands);
+        if let Some(reason) = found {
+            self.say(now, reason);
+        }
+        if let Some(pace) = pace.filter(|_| sight.settled && self.door == Door::Open) {
             let outlook = Outlook {
                 pace: Some(pace),
                 excess: self.excess,

@@ -17,6 +17,9 @@ const SLACK: f64 = 0.5;
 /// A later time than told before is one from so many seconds on, or so much of the wait.
 const LATER: (f64, f64) = (5.0, 0.1);
 
+/// A pace that is lower by less than this part of it has not made the time later.
+const SLOWER: f64 = 0.05;
+
 /// How good a room's forecasts were, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Scores {
@@ -32,7 +35,7 @@ pub struct Scores {
     pub error: f64,
     /// Forecasts that became later by more than 5 s or a tenth, for a reason that was shown, in the order of [`Reason::ALL`].
     pub revised: [u64; Reason::ALL.len()],
-    /// And without one.
+    /// And without one: only at a gateway that hears the reasons of another one.
     pub revised_unexplained: u64,
 }
 
@@ -40,6 +43,8 @@ pub struct Scores {
 struct Probe {
     turn: Turn,
     at: Duration,
+    /// The pace that was promised then, in pupils per second.
+    pace: f64,
     low: f64,
     likely: f64,
     high: f64,
@@ -52,7 +57,10 @@ pub(super) struct Left<'a> {
     pub(super) curve: &'a Curve,
     pub(super) pace: Option<f64>,
     pub(super) excess: f64,
+    /// Why it was last said to take longer, and when.
     pub(super) reason: Option<(Reason, Duration)>,
+    /// Whether the reason is found here, and not heard from another gateway.
+    pub(super) own: bool,
 }
 
 /// The forecasts under way.
@@ -80,6 +88,7 @@ impl Probes {
                 line.push_back(Probe {
                     turn,
                     at: now,
+                    pace,
                     low: (horizon * low * outlook.doubt + excess).max(0.0),
                     likely: (horizon * likely + excess).max(0.0),
                     high: (horizon * high + excess).max(0.0),
@@ -91,15 +100,17 @@ impl Probes {
         }
     }
 
-    /// Looks at how those under way come out.
+    /// Looks at how those under way come out. A reason, if one of them became later and none was said since it was made:
+    /// so long nobody who waits has heard why.
     pub(super) fn score(
         &mut self,
         now: Duration,
         serving: Serving,
         sight: &Left<'_>,
         bands: &mut Bands,
-    ) {
+    ) -> Option<Reason> {
         let scores = &mut self.scores;
+        let mut found = None;
         for (horizon, line) in self.lines.iter_mut().enumerate() {
             line.retain_mut(|probe| {
                 let waited = now.saturating_sub(probe.at).as_secs_f64();
@@ -119,6 +130,10 @@ impl Probes {
                             probe.revised = true;
                             match sight.reason {
                                 Some((why, at)) if at >= probe.at => {
+                                    scores.revised[why as usize] += 1;
+                                }
+                                _ if sight.own => {
+                                    let why = *found.get_or_insert(why(probe, sight, pace));
                                     scores.revised[why as usize] += 1;
                                 }
                                 _ => scores.revised_unexplained += 1,
@@ -144,6 +159,7 @@ impl Probes {
                 false
             });
         }
+        found
     }
 
     /// The room is shut: nothing that was forecast holds.
@@ -154,5 +170,16 @@ impl Probes {
     /// How good the forecasts were.
     pub(super) fn scores(&self) -> &Scores {
         &self.scores
+    }
+}
+
+/// Why this forecast became later: the room is slower than was promised, or what is let in already takes longer; else
+/// more go first, of those who are here or of those who will come.
+fn why(probe: &Probe, sight: &Left<'_>, pace: f64) -> Reason {
+    let slower = pace < probe.pace * (1.0 - SLOWER) || sight.excess > LATER.0;
+    if slower {
+        Reason::Slower
+    } else {
+        Reason::Fuller
     }
 }

@@ -381,7 +381,7 @@ impl Capacity {
              come within {} s, {} s after the gateway was started. Logins per second are counted by the platform, from the first that was in flight to the \
              last, so with the time that the pacer needs to find out. Crowd, gateway and platform share this machine.\n\n\
              {}\nThe best fixed setting is {cap}, with {best:.2} logins a second. The gateway that is told nothing \
-             reaches {} of that.\n\n\
+             reaches {} of that; asked for is {}.\n\n\
              ## Half of the workers go, and come back\n\n\
              One morning, told nothing: after {} s one of the two workers is stopped, after {} s it goes on. Without the \
              {} s after each change the platform did {before:.1} logins a second before, {halved:.1} with half of the \
@@ -394,6 +394,7 @@ impl Capacity {
             STARTED_BEFORE.as_secs(),
             self.settings().markdown(),
             percent(Some(self.reached())),
+            percent(Some(ASKED)),
             HALVED.as_secs(),
             RESTORED.as_secs(),
             FOLLOWED_WITHIN.as_secs(),

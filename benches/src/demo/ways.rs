@@ -12,12 +12,14 @@ use super::machine::Machine;
 use crate::table::{Table, seconds};
 
 /// Scenarios, relative to where the program is run; those in folders of their own were made after the pacer was tuned
-/// to the others, and nothing has been changed since the last of them were first played.
-const FOLDERS: [&str; 4] = [
+/// to the others, each folder after the one before, and nothing has been changed since those of the last were first
+/// played.
+const FOLDERS: [&str; 5] = [
     "benches/scenarios",
     "benches/scenarios/fresh",
     "benches/scenarios/made_2026_11_26",
     "benches/scenarios/made_2026_11_27",
+    "benches/scenarios/made_2026_11_27_evening",
 ];
 const OURS: &str = "Einlass";
 
@@ -64,6 +66,8 @@ struct Pool {
     wait: Quantiles,
     used: f64,
     slowdown: Quantiles,
+    /// Of logins over enrolled pupils, while all the schools wait; `None` if they hardly ever do.
+    jain: Option<f64>,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
@@ -157,6 +161,7 @@ impl Morning {
             "wait, 99 %",
             "capacity used",
             "login, 99 %",
+            "Jain's index",
         ]);
         for line in &self.lines {
             table.row([
@@ -170,6 +175,9 @@ impl Morning {
                 seconds(line.all.wait.p99),
                 format!("{:.1} %", 100.0 * line.all.used),
                 format!("{:.1}", line.all.slowdown.p99),
+                line.all
+                    .jain
+                    .map_or_else(|| "–".to_owned(), |jain| format!("{jain:.3}")),
             ]);
         }
         table
@@ -210,6 +218,10 @@ impl Line {
             all.used = all.used.min(pool.used);
             all.wait = all.wait.worse(pool.wait);
             all.slowdown = all.slowdown.worse(pool.slowdown);
+            all.jain = match (all.jain, pool.jain) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
             all
         });
         Self {
@@ -320,7 +332,9 @@ full if nobody stayed away, and replaced after a minute; and a *rate per address
 behind each address.
 
 *Left outside* were neither in nor had given up when the scenario ended. *Capacity used* counts the time in which \
-somebody waited, and *login, 99 %* is how long a login takes at the backend as a multiple of what it takes alone. Of a \
+somebody waited, and *login, 99 %* is how long a login takes at the backend as a multiple of what it takes alone. *Jain's index* \
+says how evenly the schools were served for their size while all of them waited: 1 is even, and the fewer of them are \
+served the nearer it is to 0. Of a \
 scenario with several pools people are summed up, and of the rest the worst pool is shown.
 
 The fixed cap is told what Einlass has to find out on a first day, and has the same room in front; so little more can \
@@ -363,10 +377,12 @@ mod tests {
             wait: Quantiles { p50: 1.0, p99 },
             used,
             slowdown: Quantiles::default(),
+            jain: Some(1.0 - p99 / 10.0),
         };
         let line = Line::of("x", &[pool(3, 0.9, 7.0), pool(4, 0.8, 5.0)]);
         assert_eq!((line.all.admitted, line.all.left), (7, 2));
         assert!((line.all.used - 0.8).abs() < 1e-9 && (line.all.wait.p99 - 7.0).abs() < 1e-9);
+        assert!(line.all.jain.is_some_and(|jain| (jain - 0.3).abs() < 1e-9));
         assert_eq!(line.brief(), "2 left");
     }
 }

@@ -63,7 +63,7 @@ impl Admission {
 
 pub(super) fn read(mut section: Section<'_, '_>) -> Admission {
     let bounded = section.has("in_flight");
-    let in_flight = take_in_flight(&mut section);
+    let (in_flight, _) = take_in_flight(&mut section);
     let mode = section.take_text("mode", "`adaptive` or `fixed`", |written| {
         choice(
             "mode",

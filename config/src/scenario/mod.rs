@@ -142,7 +142,7 @@ fn read(mut root: Section<'_, '_>, file: &Path, config: Option<&Config>) -> Scen
         .into_iter()
         .map(|(name, section)| known.read_pool(name, section))
         .collect();
-    let waves = wave::read_all(&mut root, &known);
+    let waves = wave::read_all(&mut root, &known, longest);
     root.finish();
     Scenario {
         name: name.map_or_else(stem, |name| name.value),

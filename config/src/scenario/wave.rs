@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::report::Problem;
+use crate::scalar::Scalar as _;
 use crate::section::Section;
 use crate::settings;
 
@@ -35,7 +36,7 @@ pub struct Wave {
 /// How many come.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Size {
-    /// This part of the enrolled pupils of each school: 0 to 1,000, more than 1 if some come more than once.
+    /// This part of the enrolled pupils of each school: 0.001 to 1,000, more than 1 if some come more than once.
     Enrolled(f64),
     /// So many, over all schools by their enrolment: 1 to 20,000,000.
     Pupils(u32),
@@ -69,7 +70,7 @@ impl Default for Wave {
 }
 
 /// Every wave, or the one that comes when none is written.
-pub(super) fn read_all(root: &mut Section<'_, '_>, known: &Known) -> Vec<Wave> {
+pub(super) fn read_all(root: &mut Section<'_, '_>, known: &Known, longest: Duration) -> Vec<Wave> {
     let place = root.place_of("wave");
     let mut total = Total::new(known);
     let Some(sections) = root.take_sections("wave") else {
@@ -87,7 +88,7 @@ pub(super) fn read_all(root: &mut Section<'_, '_>, known: &Known) -> Vec<Wave> {
     sections
         .into_iter()
         .map(|mut section| {
-            let wave = read(&mut section, known);
+            let wave = read(&mut section, known, longest);
             total.add(&wave, &section);
             section.finish();
             wave
@@ -95,7 +96,7 @@ pub(super) fn read_all(root: &mut Section<'_, '_>, known: &Known) -> Vec<Wave> {
         .collect()
 }
 
-fn read(section: &mut Section<'_, '_>, known: &Known) -> Wave {
+fn read(section: &mut Section<'_, '_>, known: &Known, longest: Duration) -> Wave {
     let region = section.take_text("region", "the name of a region", |written| {
         known.find_region(written)
     });
@@ -125,12 +126,22 @@ fn read(section: &mut Section<'_, '_>, known: &Known) -> Wave {
     let shape = section.take_text("shape", "`even` or `bell`", |written| {
         choice("shape", written, &shapes)
     });
+    let begins = section.place_of("from");
+    let from = section.take(&settings::FROM);
+    if let (Some(place), true) = (begins, from >= longest) {
+        let problem = Problem::new(format!(
+            "the wave comes after {}, and the morning has ended by then",
+            from.show()
+        ));
+        let help = format!("`longest` is {}", longest.show());
+        section.report().add(&place, problem.help(help));
+    }
     let default = Wave::default();
     Wave {
         region: region.map(|region| region.value),
         school: school.map(|school| school.value),
         size: pupils.map_or(Size::Enrolled(enrolled.unwrap_or(1.0)), Size::Pupils),
-        from: section.take(&settings::FROM),
+        from,
         over: section.take(&settings::OVER),
         shape: shape.map_or(default.shape, |shape| shape.value),
         no_shows: steps::read(section, "no_shows", &settings::NO_SHOWS).unwrap_or(default.no_shows),

@@ -128,6 +128,10 @@ fn in_the_range_of_a_value_of_a_region() {
             "f.toml:4:18: unknown mode `close` (did you mean `closed`?)",
         ),
         (
+            "admission = { mode = \"fixed\", in_flight = { min = 2 } }",
+            "f.toml:4:22: `fixed` without `in_flight.max`: nobody has said what the cap is (write in_flight = { max = 8 }, with as many logins as the backends can hash at once)",
+        ),
+        (
             "upstream.connect_timeout = \"99ms\"",
             "f.toml:4:28: `connect_timeout` must be between 100ms and 1m, not \"99ms\"",
         ),

@@ -69,7 +69,7 @@ fn in_the_keys() {
         ),
         (
             "[region.a.admission]\nhold_time = \"2s\"",
-            "f.toml:5:1: unknown key `hold_time` in [region.a.admission] (known here: in_flight, logins_per_second, mode, hold, ticket_lifetime, seal_lifetime, pass_lifetime, pass_tries, staff_share, max_body)",
+            "f.toml:5:1: unknown key `hold_time` in [region.a.admission] (known here: in_flight, mode, logins_per_second, hold, ticket_lifetime, seal_lifetime, pass_lifetime, pass_tries, staff_share, max_body)",
         ),
         (
             "admission.in_flight.maximum = 3",

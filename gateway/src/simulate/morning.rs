@@ -62,6 +62,10 @@ pub fn morning(config: Option<&Config>, scenario: &scenario::Scenario) -> Result
     if observed.any(|region| region.admission.mode == einlass_config::Mode::Observe) {
         assumed.push("regions that only observe are played as if they were adaptive".to_owned());
     }
+    let mut regions = config.into_iter().flat_map(|config| &config.regions);
+    if regions.any(|region| region.overflow.is_some()) {
+        assumed.push("no region helps another one: overflow is not played".to_owned());
+    }
     let closed: Vec<_> = closed.into_iter().map(|draft| draft.name).collect();
     if !closed.is_empty() {
         assumed.push(format!("not played, closed: {}", closed.join(", ")));

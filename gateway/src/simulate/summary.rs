@@ -33,6 +33,8 @@ pub(super) struct PoolSummary {
     /// The part of the capacity that was used while somebody waited.
     pub(super) used: f64,
     pub(super) most_in_flight: u32,
+    /// Jain's index of logins over enrolled pupils while all the schools wait, 0 to 1; `None` if they hardly ever do.
+    pub(super) jain: Option<f64>,
     /// The part of the promised intervals that came true.
     pub(super) promises_kept: f64,
     pub(super) by_size: Vec<SizeClass>,
@@ -72,6 +74,7 @@ fn one(pool: &Pool, outcome: &PoolOutcome) -> PoolSummary {
         queue_empty_at: queue_empty_at(pool, outcome),
         used: outcome.used,
         most_in_flight: outcome.most_in_flight,
+        jain: outcome.jain,
         promises_kept: outcome.covered,
         by_size: by_size(outcome),
     }
@@ -163,6 +166,10 @@ impl PoolSummary {
             .map(|(mine, theirs)| mine.max(theirs));
         self.used = self.used.min(other.used);
         self.most_in_flight = self.most_in_flight.max(other.most_in_flight);
+        self.jain = match (self.jain, other.jain) {
+            (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
         self.promises_kept = self.promises_kept.min(other.promises_kept);
     }
 }

@@ -64,11 +64,11 @@ fn pools(pools: &[PoolSummary]) -> Table {
             thousands(row.admitted),
             thousands(row.gave_up),
             thousands(row.left),
-            time(row.wait.p50),
-            time(row.wait.p90),
-            time(row.wait.p99),
+            waited(row, row.wait.p50),
+            waited(row, row.wait.p90),
+            waited(row, row.wait.p99),
             emptied(row),
-            percent(row.used),
+            used(row),
             thousands(row.most_in_flight.into()),
             thousands(row.errors),
         ]
@@ -152,9 +152,9 @@ fn by_size(pools: &[PoolSummary]) -> Table {
 fn changes(rehearsal: &Rehearsal) -> Table {
     let cells = |row: &PoolSummary| {
         vec![
-            time(row.wait.p50),
-            time(row.wait.p90),
-            time(row.wait.p99),
+            waited(row, row.wait.p50),
+            waited(row, row.wait.p90),
+            waited(row, row.wait.p99),
             emptied(row),
             thousands(row.most_in_flight.into()),
         ]
@@ -183,10 +183,10 @@ fn others(rehearsal: &Rehearsal) -> Table {
             thousands(row.admitted),
             thousands(row.left),
             thousands(row.errors),
-            time(row.ended),
-            time(row.wait.p50),
-            time(row.wait.p99),
-            percent(row.used),
+            waited(row, row.ended),
+            waited(row, row.wait.p50),
+            waited(row, row.wait.p99),
+            used(row),
             format!("{:.1}", row.slowdown.p99),
         ]
     };
@@ -238,6 +238,24 @@ fn beside(
         }
     }
     lines
+}
+
+/// A time of those who got in; nothing if nobody did.
+fn waited(row: &PoolSummary, seconds: f64) -> String {
+    if row.admitted == 0 {
+        "–".to_owned()
+    } else {
+        time(seconds)
+    }
+}
+
+/// The part of the capacity that was used; nothing if nobody got in.
+fn used(row: &PoolSummary) -> String {
+    if row.admitted == 0 {
+        "–".to_owned()
+    } else {
+        percent(row.used)
+    }
 }
 
 fn emptied(row: &PoolSummary) -> String {

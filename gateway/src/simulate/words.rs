@@ -83,7 +83,11 @@ fn cores(number: f64) -> String {
 /// Who is assumed to come, and through how many gateways.
 pub(super) fn crowd(scenario: &Scenario) -> String {
     let waves: Vec<String> = scenario.waves.iter().map(wave).collect();
-    let gateways = count(scenario.gateways.skew.len(), "gateway");
+    let mut gateways = count(scenario.gateways.skew.len(), "gateway");
+    for cut_off in &scenario.gateways.cut_off {
+        let (from, until) = (cut_off.from.as_secs_f64(), cut_off.until.as_secs_f64());
+        let _ = write!(gateways, ", cut off from {} to {}", time(from), time(until));
+    }
     format!(
         "{}; {gateways}; seed {}",
         waves.join("; then "),

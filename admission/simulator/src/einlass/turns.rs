@@ -60,7 +60,7 @@ impl Einlass {
                     low: eta.low as f64,
                     likely: eta.likely as f64,
                     high: eta.high as f64,
-                    reason: reason.is_some(),
+                    reason: reason.map(|(_, ago)| ago.as_secs_f64()),
                 }),
             },
             Standing::Shut { poll_after, .. } => Told::Wait {
