@@ -307,7 +307,6 @@ fn every_scenario_keeps_what_is_promised_of_its_kind() {
         assert!((0.88..=0.96).contains(&part), "{part}");
     }
     assert!(all.later < 0.02 * all.polls, "{}", all.later);
-    // Who asks in the quarter of a second before the room has noticed.
     let silent = all.unexplained;
     assert!(silent < 0.002 * all.polls, "{silent}");
     missed.sort();

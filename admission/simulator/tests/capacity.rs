@@ -72,8 +72,8 @@ fn on_the_first_day_it_takes_some_seconds_to_find_out() {
     }
 }
 
-/// With costs spread as far as that the first few logins say little, and on one morning in twelve it takes twenty seconds
-/// longer to find out.
+/// With costs spread by 0.8 the first few logins say little, and on some mornings it takes twenty seconds longer to find
+/// out.
 #[test]
 fn a_tail_that_nobody_has_told_of_is_found_on_the_first_day() {
     for (cores, hash, spread) in [(16.0, 0.25, 0.5), (100.0, 0.25, 0.8), (16.0, 1.0, 0.5)] {
@@ -85,7 +85,8 @@ fn a_tail_that_nobody_has_told_of_is_found_on_the_first_day() {
             first.backend.refused = 0.1;
             first.admission.first_day = true;
             let outcome = play_seeded(&name, seed, first, &Fleet::default());
-            assert!(outcome.used_settled >= 0.85, "{name}");
+            let least = if spread > 0.5 { 0.89 } else { 0.95 };
+            assert!(outcome.used_settled >= least, "{name}");
             used.push(outcome.used_settled);
             // One login in a hundred takes longer than so many medians without any load.
             let slowest = (2.326 * spread).exp();
@@ -93,7 +94,8 @@ fn a_tail_that_nobody_has_told_of_is_found_on_the_first_day() {
             assert_eq!(outcome.errors, 0, "{name}");
         }
         let mean = used.iter().sum::<f64>() / used.len() as f64;
-        assert!(mean >= 0.97, "{cores} cores, {hash} s: {mean} {used:.3?}");
+        println!("{cores} cores, {hash} s: settled {mean:.4} {used:.3?}");
+        assert!(mean >= 0.98, "{cores} cores, {hash} s: {mean} {used:.3?}");
     }
 }
 
@@ -140,6 +142,7 @@ fn short_logins_at_the_start_do_not_end_the_search() {
             least.push(outcome.used_least.unwrap());
         }
         let mean = least.iter().sum::<f64>() / least.len() as f64;
+        println!("{cores} cores, spread {spread}: least {mean:.4} {least:.3?}");
         assert!(mean >= 0.95, "{cores} cores: {mean} {least:.3?}");
     }
 }
@@ -329,7 +332,7 @@ fn gateways_that_are_cut_off_from_each_other_go_on() {
             ..gateways(number)
         };
         let outcome = play_seeded(&name, seed, pool(cores, hash, 3.0, 120.0), &apart);
-        assert!(outcome.used >= 0.95, "{name}: {}", outcome.used);
+        assert!(outcome.used >= 0.97, "{name}: {}", outcome.used);
         assert_eq!(outcome.errors, 0, "{name}");
     }
 }
@@ -466,8 +469,8 @@ fn a_flood_on_one_school_does_not_delay_the_others() {
     }
 }
 
-/// Where all come just as fast as they can be let in the flood takes what was left over, and what they wait beyond that is
-/// for the others of the line.
+/// Where all come just as fast as they can be let in nobody waits for long, and the flooded school takes its full share
+/// for as long as the others wait: that is what they wait longer.
 #[test]
 fn a_flood_on_one_school_of_a_pool_that_just_keeps_up_costs_the_others_seconds() {
     let usual = calm(1.0);

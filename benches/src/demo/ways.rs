@@ -218,10 +218,7 @@ impl Line {
             all.used = all.used.min(pool.used);
             all.wait = all.wait.worse(pool.wait);
             all.slowdown = all.slowdown.worse(pool.slowdown);
-            all.jain = match (all.jain, pool.jain) {
-                (Some(one), Some(other)) => Some(one.min(other)),
-                (one, other) => one.or(other),
-            };
+            all.jain = all.jain.into_iter().chain(pool.jain).reduce(f64::min);
             all
         });
         Self {

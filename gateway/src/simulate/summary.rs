@@ -166,10 +166,7 @@ impl PoolSummary {
             .map(|(mine, theirs)| mine.max(theirs));
         self.used = self.used.min(other.used);
         self.most_in_flight = self.most_in_flight.max(other.most_in_flight);
-        self.jain = match (self.jain, other.jain) {
-            (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
-            (mine, theirs) => mine.or(theirs),
-        };
+        self.jain = self.jain.into_iter().chain(other.jain).reduce(f64::min);
         self.promises_kept = self.promises_kept.min(other.promises_kept);
     }
 }
